@@ -1,0 +1,134 @@
+//! The only place that reads time. Everything else receives a [`Now`].
+//!
+//! A `Now` carries both clocks, read together once per request: the monotonic one for durations,
+//! windows and cache ages (it never steps), the wall clock for what other parties stamp (`exp`,
+//! `nbf`, log lines).
+
+#![expect(clippy::disallowed_methods, reason = "this module is where the clocks are read")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use once_cell::sync::Lazy;
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    mono_nanos: u64,
+    unix_millis: u64,
+}
+
+impl Now {
+    /// A reading made by hand, for specifications.
+    pub const fn at(unix_millis: u64, mono_nanos: u64) -> Self {
+        Self { mono_nanos, unix_millis }
+    }
+
+    /// Nanoseconds since an arbitrary point before the first reading of this process.
+    pub const fn mono_nanos(self) -> u64 {
+        self.mono_nanos
+    }
+
+    /// Milliseconds on the monotonic clock; same origin as [`Now::mono_nanos`].
+    pub const fn mono_millis(self) -> u64 {
+        self.mono_nanos / 1_000_000
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn unix_millis(self) -> u64 {
+        self.unix_millis
+    }
+
+    /// Whole seconds since the Unix epoch.
+    pub const fn unix_secs(self) -> u64 {
+        self.unix_millis / 1_000
+    }
+
+    /// Monotonic time since `earlier`; zero when `earlier` is later.
+    pub const fn since(self, earlier: Now) -> Duration {
+        Duration::from_nanos(self.mono_nanos.saturating_sub(earlier.mono_nanos))
+    }
+}
+
+/// Where time comes from.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// Reads both clocks.
+    fn now(&self) -> Now;
+}
+
+/// A clock that many parts share.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The operating system's clocks.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+static ORIGIN: Lazy<Instant> = Lazy::new(Instant::now);
+
+/// Added to monotonic readings so that subtracting an age never reaches zero just after start.
+const ORIGIN_NANOS: u64 = 3_600 * 1_000_000_000;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        let origin = *ORIGIN;
+        let mono = Instant::now().saturating_duration_since(origin).as_nanos();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono_nanos: ORIGIN_NANOS.saturating_add(u64::try_from(mono).unwrap_or(u64::MAX)),
+            unix_millis: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// A clock that stands still until it is moved; both readings advance together.
+#[derive(Debug)]
+pub struct ManualClock {
+    start_unix_millis: u64,
+    elapsed_nanos: AtomicU64,
+}
+
+impl ManualClock {
+    /// Starts at `unix_millis`.
+    pub const fn starting_at(unix_millis: u64) -> Self {
+        Self { start_unix_millis: unix_millis, elapsed_nanos: AtomicU64::new(0) }
+    }
+
+    /// Moves both clocks forward.
+    pub fn advance(&self, by: Duration) {
+        let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.elapsed_nanos.fetch_add(nanos, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Now {
+        let elapsed = self.elapsed_nanos.load(Ordering::SeqCst);
+        Now {
+            mono_nanos: ORIGIN_NANOS.saturating_add(elapsed),
+            unix_millis: self.start_unix_millis.saturating_add(elapsed / 1_000_000),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_both_readings_together() {
+        let clock = ManualClock::starting_at(1_000_000);
+        let before = clock.now();
+        clock.advance(Duration::from_millis(2_500));
+        let after = clock.now();
+        assert_eq!(after.since(before), Duration::from_millis(2_500));
+        assert_eq!(after.unix_millis() - before.unix_millis(), 2_500);
+    }
+
+    #[test]
+    fn the_system_clock_never_runs_backwards() {
+        let first = SystemClock.now();
+        let second = SystemClock.now();
+        assert!(second.mono_nanos() >= first.mono_nanos());
+    }
+}

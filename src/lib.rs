@@ -1,0 +1,3 @@
+//! Auth Gateway.
+
+pub mod clock;
