@@ -1,0 +1,238 @@
+//! May this user do that? OpenFGA's answer, remembered for a while.
+//!
+//! A question goes through four rooms, each of which can end it: the decision cache, the flight of an
+//! identical question, the circuit breaker and concurrency cap, and the server. Errors are never
+//! remembered and never become a deny: "cannot decide" is an outage, not a policy.
+
+pub mod cache;
+pub mod client;
+pub mod model;
+pub mod question;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use crate::breaker::Breaker;
+use crate::clock::{Now, SharedClock};
+use crate::flight::Flights;
+use cache::{DecisionCache, Found};
+use model::ModelWatch;
+pub use question::{Check, Consistency, Question};
+
+/// Why no decision could be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CheckFault {
+    /// The store has no authorization model yet, or it could not be read.
+    #[error("no authorization model is known for the store")]
+    NoModel,
+    /// No answer in time.
+    #[error("no answer within the deadline")]
+    Deadline,
+    /// The connection could not be made or broke.
+    #[error("connection failed: {cause}")]
+    Unreachable {
+        /// The innermost error.
+        cause: String,
+    },
+    /// OpenFGA answered with an error of its own.
+    #[error("OpenFGA answered {status} {code}: {message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// OpenFGA's error code word.
+        code: String,
+        /// OpenFGA's explanation.
+        message: String,
+    },
+    /// Something that is not an OpenFGA answered.
+    #[error("the answer is not OpenFGA's: {cause}")]
+    Unintelligible {
+        /// What was wrong with it.
+        cause: String,
+    },
+    /// Too many checks are in flight.
+    #[error("too many checks are in flight")]
+    Overloaded,
+    /// Recent checks failed; the next probe is due within a second.
+    #[error("recent checks failed, waiting before the next")]
+    CircuitOpen,
+}
+
+/// Who decides: a server over the network, or an engine in process.
+#[async_trait]
+pub trait Decide: Send + Sync {
+    /// Evaluates one check against the authorization model `model_id`.
+    async fn decide(&self, check: &Check, model_id: &str) -> Result<bool, CheckFault>;
+}
+
+/// Where a decision came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Remembered and still fresh.
+    Cache,
+    /// Asked for this request, or for an identical one at the same time.
+    Fresh,
+    /// Remembered, expired, served because nobody could decide anew.
+    Stale,
+}
+
+/// OpenFGA's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the relation holds.
+    pub allowed: bool,
+    /// Where the answer came from.
+    pub source: Source,
+}
+
+/// How decisions are made and kept.
+#[derive(Debug, Clone)]
+pub struct AuthzSettings {
+    /// Decisions kept at most.
+    pub cache_entries: usize,
+    /// How long an allow is believed.
+    pub allow_ttl: Duration,
+    /// How long a deny is believed.
+    pub deny_ttl: Duration,
+    /// How long past its time an allow may serve while nobody can decide.
+    pub stale_if_error: Duration,
+    /// Checks in flight at most.
+    pub max_concurrent: usize,
+}
+
+/// Asks and remembers.
+pub struct Authorizer {
+    decider: Arc<dyn Decide>,
+    model: Arc<ModelWatch>,
+    cache: DecisionCache,
+    flights: Arc<Flights<Check, Result<bool, CheckFault>>>,
+    permits: Arc<Semaphore>,
+    breaker: Arc<Breaker>,
+    clock: SharedClock,
+    asked: AtomicU64,
+    last_fault_logged: AtomicU64,
+}
+
+/// At most one log line per outage and this many milliseconds.
+const FAULT_LOG_MILLIS: u64 = 10_000;
+
+impl Authorizer {
+    /// An authorizer that asks `decider` about the model that `model` pins.
+    pub fn new(
+        settings: &AuthzSettings,
+        decider: Arc<dyn Decide>,
+        model: Arc<ModelWatch>,
+        clock: SharedClock,
+    ) -> Self {
+        Self {
+            decider,
+            model,
+            cache: DecisionCache::new(settings),
+            flights: Arc::new(Flights::new()),
+            permits: Arc::new(Semaphore::new(settings.max_concurrent)),
+            breaker: Arc::new(Breaker::new(5, Duration::from_secs(1))),
+            clock,
+            asked: AtomicU64::new(0),
+            last_fault_logged: AtomicU64::new(0),
+        }
+    }
+
+    /// Decides `question`; no I/O when the answer is remembered.
+    pub async fn check(&self, question: &Question<'_>, now: Now) -> Result<Decision, CheckFault> {
+        let Some(model) = self.model.current() else {
+            self.log_fault(&CheckFault::NoModel, now);
+            return Err(CheckFault::NoModel);
+        };
+        let found = self.cache.find(question, model.generation, now);
+        if let Found::Fresh(allowed) = found
+            && question.consistency == Consistency::MinimizeLatency
+        {
+            return Ok(Decision { allowed, source: Source::Cache });
+        }
+        match self.ask(question, &model, now).await {
+            Ok(allowed) => Ok(Decision { allowed, source: Source::Fresh }),
+            Err(fault) => {
+                self.log_fault(&fault, now);
+                match found {
+                    Found::StaleAllow => Ok(Decision { allowed: true, source: Source::Stale }),
+                    Found::Fresh(_) | Found::Nothing => Err(fault),
+                }
+            }
+        }
+    }
+
+    /// Checks sent to the decider so far.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Remembered decisions, expired ones included.
+    pub fn cached(&self) -> usize {
+        self.cache.len()
+    }
+
+    async fn ask(
+        &self,
+        question: &Question<'_>,
+        model: &Arc<model::Model>,
+        now: Now,
+    ) -> Result<bool, CheckFault> {
+        let check = question.to_check(model.generation);
+        let epoch = self.cache.epoch();
+        let (decider, permits) = (Arc::clone(&self.decider), Arc::clone(&self.permits));
+        let (breaker, clock) = (Arc::clone(&self.breaker), Arc::clone(&self.clock));
+        let (flown, pinned) = (check.clone(), Arc::clone(model));
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = self.flights.join(check.clone(), move || async move {
+            let Ok(_permit) = permits.try_acquire_owned() else {
+                return Err(CheckFault::Overloaded);
+            };
+            if !breaker.admits(clock.now()) {
+                return Err(CheckFault::CircuitOpen);
+            }
+            let answer = decider.decide(&flown, &pinned.id).await;
+            breaker.record(!is_outage(answer.as_ref().err()), clock.now());
+            answer
+        });
+        let allowed = answer.await.unwrap_or_else(|| {
+            Err(CheckFault::Unintelligible { cause: "the check was aborted".to_owned() })
+        })?;
+        // Dated from before the call: the answer may be as old as that.
+        self.cache.insert(check, allowed, now, epoch);
+        Ok(allowed)
+    }
+
+    fn log_fault(&self, fault: &CheckFault, now: Now) {
+        let last = self.last_fault_logged.load(Ordering::Relaxed);
+        let due = now.mono_millis().saturating_sub(last) >= FAULT_LOG_MILLIS;
+        let won = due
+            && self
+                .last_fault_logged
+                .compare_exchange(last, now.mono_millis(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if won {
+            tracing::warn!(
+                reason = "authorization_unavailable",
+                cause = %fault,
+                hint = "verify OPENFGA_URL, OPENFGA_STORE_ID and network connectivity",
+                "Failed to connect to OpenFGA"
+            );
+        }
+    }
+}
+
+/// A refusal of one check (an unknown relation, say) says nothing about the server's health.
+fn is_outage(fault: Option<&CheckFault>) -> bool {
+    match fault {
+        None => false,
+        Some(CheckFault::Refused { status, .. }) => *status >= 500,
+        Some(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

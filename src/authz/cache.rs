@@ -1,0 +1,96 @@
+//! Remembered decisions.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quick_cache::UnitWeighter;
+use quick_cache::sync::Cache;
+
+use super::AuthzSettings;
+use super::question::{Check, CheckRef, Consistency, Question};
+use crate::clock::Now;
+
+/// What the cache knows about a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// An answer that is still believed.
+    Fresh(bool),
+    /// An allow that has expired but may serve during an outage.
+    StaleAllow,
+    /// Nothing usable.
+    Nothing,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    allowed: bool,
+    epoch: u64,
+    decided_millis: u64,
+}
+
+/// A bounded map from question to answer.
+pub(super) struct DecisionCache {
+    entries: Cache<Check, Entry, UnitWeighter, ahash::RandomState>,
+    epoch: AtomicU64,
+    allow_millis: u64,
+    deny_millis: u64,
+    stale_millis: u64,
+}
+
+impl DecisionCache {
+    pub(super) fn new(settings: &AuthzSettings) -> Self {
+        let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let entries = u64::try_from(settings.cache_entries).unwrap_or(u64::MAX);
+        Self {
+            entries: Cache::with(
+                settings.cache_entries,
+                entries,
+                UnitWeighter,
+                ahash::RandomState::new(),
+                quick_cache::sync::DefaultLifecycle::default(),
+            ),
+            epoch: AtomicU64::new(0),
+            allow_millis: millis(settings.allow_ttl),
+            deny_millis: millis(settings.deny_ttl),
+            stale_millis: millis(settings.stale_if_error),
+        }
+    }
+
+    pub(super) fn find(&self, question: &Question<'_>, generation: u32, now: Now) -> Found {
+        let Some(entry) = self.entries.get(&CheckRef(question, generation)) else {
+            return Found::Nothing;
+        };
+        if entry.epoch != self.epoch() {
+            return Found::Nothing;
+        }
+        let age = now.mono_millis().saturating_sub(entry.decided_millis);
+        let ttl = if entry.allowed { self.allow_millis } else { self.deny_millis };
+        if age < ttl {
+            Found::Fresh(entry.allowed)
+        } else if entry.allowed && age < ttl.saturating_add(self.stale_millis) {
+            Found::StaleAllow
+        } else {
+            Found::Nothing
+        }
+    }
+
+    /// Remembers an answer to a question that was asked at `asked`, unless everything has been
+    /// forgotten since `epoch`.
+    pub(super) fn insert(&self, check: Check, allowed: bool, asked: Now, epoch: u64) {
+        let ttl = if allowed { self.allow_millis } else { self.deny_millis };
+        if epoch != self.epoch() || ttl == 0 {
+            return;
+        }
+        // One key per question, however recent an answer was wanted.
+        let key = Check { consistency: Consistency::MinimizeLatency, ..check };
+        self.entries.insert(key, Entry { allowed, epoch, decided_millis: asked.mono_millis() });
+    }
+
+    /// Changes whenever all remembered decisions became void.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}

@@ -1,0 +1,207 @@
+//! OpenFGA's HTTP API, as much of it as the gateway asks.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use super::question::{Check, Consistency};
+use super::{CheckFault, Decide};
+use crate::secret::Secret;
+
+/// An answer larger than this is not OpenFGA's: models are at most 256 KiB, JSON roughly doubles them.
+const MAX_BODY: usize = 1 << 20;
+
+/// Where OpenFGA is and how to talk to it.
+#[derive(Debug, Clone)]
+pub struct OpenFgaSettings {
+    /// Base of the HTTP API.
+    pub url: Url,
+    /// The store.
+    pub store_id: String,
+    /// Preshared key.
+    pub api_token: Option<Secret>,
+    /// Deadline of one call.
+    pub timeout: Duration,
+}
+
+/// A client with a connection pool of its own; make one per runtime.
+#[derive(Debug, Clone)]
+pub struct OpenFga {
+    http: reqwest::Client,
+    check_url: Url,
+    models_url: Url,
+    settings: OpenFgaSettings,
+}
+
+/// The settings cannot make a client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The URL cannot carry paths.
+    #[error("{url} cannot be the base of an API")]
+    NotABase {
+        /// As configured.
+        url: Url,
+    },
+    /// The preshared key holds bytes that no header may carry.
+    #[error("the OpenFGA API token is not a legal header value")]
+    BadToken,
+    /// TLS could not be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+#[derive(Serialize)]
+struct CheckBody<'a> {
+    tuple_key: TupleKey<'a>,
+    authorization_model_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consistency: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct TupleKey<'a> {
+    user: &'a str,
+    relation: &'a str,
+    object: &'a str,
+}
+
+#[derive(Deserialize)]
+struct CheckAnswer {
+    allowed: bool,
+}
+
+#[derive(Deserialize)]
+struct ErrorAnswer {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl OpenFga {
+    /// A client that connects when it is first asked.
+    pub fn new(settings: OpenFgaSettings) -> Result<Self, ClientError> {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &settings.api_token {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+                .map_err(|_| ClientError::BadToken)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .timeout(settings.timeout)
+            .connect_timeout(settings.timeout)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .http1_only()
+            .tcp_nodelay(true)
+            .build()?;
+        let at = |last: &str| -> Result<Url, ClientError> {
+            let mut url = settings.url.clone();
+            url.path_segments_mut()
+                .map_err(|()| ClientError::NotABase { url: settings.url.clone() })?
+                .pop_if_empty()
+                .extend(["stores", &settings.store_id, last]);
+            Ok(url)
+        };
+        Ok(Self {
+            http,
+            check_url: at("check")?,
+            models_url: at("authorization-models")?,
+            settings,
+        })
+    }
+
+    /// Base of the API.
+    pub fn url(&self) -> &Url {
+        &self.settings.url
+    }
+
+    /// The store that is asked.
+    pub fn store_id(&self) -> &str {
+        &self.settings.store_id
+    }
+
+    /// The newest authorization model of the store, if it has one.
+    pub async fn latest_model(&self) -> Result<Option<Value>, CheckFault> {
+        let mut url = self.models_url.clone();
+        url.query_pairs_mut().append_pair("page_size", "1");
+        let mut page: Value = self.read(self.http.get(url)).await?;
+        let models = page.get_mut("authorization_models").and_then(Value::as_array_mut);
+        Ok(models.and_then(|models| models.first_mut().map(Value::take)))
+    }
+
+    /// One authorization model.
+    pub async fn model(&self, id: &str) -> Result<Value, CheckFault> {
+        let mut url = self.models_url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.push(id);
+        }
+        let mut answer: Value = self.read(self.http.get(url)).await?;
+        Ok(answer.get_mut("authorization_model").map(Value::take).unwrap_or_default())
+    }
+
+    async fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, CheckFault> {
+        let response = request.send().await.map_err(|error| transport(&error))?;
+        let status = response.status();
+        let body = crate::http_body::read_bounded(response, MAX_BODY).await.map_err(|error| {
+            match error {
+                crate::http_body::BodyError::TooLarge { limit } => CheckFault::Unintelligible {
+                    cause: format!("more than {limit} bytes"),
+                },
+                crate::http_body::BodyError::Broken(error) => transport(&error),
+            }
+        })?;
+        if status.is_success() {
+            return serde_json::from_slice(&body)
+                .map_err(|error| CheckFault::Unintelligible { cause: error.to_string() });
+        }
+        match serde_json::from_slice::<ErrorAnswer>(&body) {
+            Ok(ErrorAnswer { code, message }) => {
+                Err(CheckFault::Refused { status: status.as_u16(), code, message })
+            }
+            Err(_) => Err(CheckFault::Unintelligible { cause: format!("status {status}") }),
+        }
+    }
+}
+
+#[async_trait]
+impl Decide for OpenFga {
+    async fn decide(&self, check: &Check, model_id: &str) -> Result<bool, CheckFault> {
+        let body = CheckBody {
+            tuple_key: TupleKey {
+                user: &check.user,
+                relation: &check.relation,
+                object: &check.object,
+            },
+            authorization_model_id: model_id,
+            consistency: match check.consistency {
+                Consistency::MinimizeLatency => None,
+                Consistency::HigherConsistency => Some("HIGHER_CONSISTENCY"),
+            },
+        };
+        let request = self.http.post(self.check_url.clone()).json(&body);
+        self.read::<CheckAnswer>(request).await.map(|answer| answer.allowed)
+    }
+}
+
+fn transport(error: &reqwest::Error) -> CheckFault {
+    if error.is_timeout() {
+        return CheckFault::Deadline;
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let _ = error.source();
+    CheckFault::Unreachable { cause: cause.to_string() }
+}

@@ -1,0 +1,134 @@
+//! The pinned authorization model, and what the rules must know of it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
+
+use super::CheckFault;
+use super::client::OpenFga;
+
+/// One authorization model: its id and which relations its types define.
+#[derive(Debug)]
+pub struct Model {
+    /// OpenFGA's id (a ULID).
+    pub id: String,
+    /// Counts the models that this process has pinned; part of every cache key.
+    pub generation: u32,
+    relations: HashMap<String, HashSet<String>>,
+}
+
+impl Model {
+    /// Reads the `authorization_model` object of OpenFGA's API.
+    pub fn parse(value: &Value, generation: u32) -> Option<Self> {
+        let id = value.get("id")?.as_str()?.to_owned();
+        let mut relations = HashMap::new();
+        for definition in value.get("type_definitions")?.as_array()? {
+            let name = definition.get("type")?.as_str()?.to_owned();
+            let names = definition.get("relations").and_then(Value::as_object);
+            let names = names.map(|map| map.keys().cloned().collect()).unwrap_or_default();
+            relations.insert(name, names);
+        }
+        Some(Self { id, generation, relations })
+    }
+
+    /// Whether `object_type` exists and defines `relation`.
+    pub fn has_relation(&self, object_type: &str, relation: &str) -> bool {
+        self.relations.get(object_type).is_some_and(|names| names.contains(relation))
+    }
+}
+
+/// The model in force, for everybody who asks.
+#[derive(Debug, Default)]
+pub struct ModelWatch {
+    current: ArcSwapOption<Model>,
+    generations: AtomicU32,
+    changed: Notify,
+}
+
+impl ModelWatch {
+    /// The model in force, once one is known.
+    pub fn current(&self) -> Option<Arc<Model>> {
+        self.current.load_full()
+    }
+
+    /// Resolves when another model has come into force since the call.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Puts a model into force unless it is already; remembered decisions of another model no longer
+    /// match.
+    pub fn pin(&self, value: &Value) -> Option<Arc<Model>> {
+        let id = value.get("id")?.as_str()?;
+        if let Some(current) = self.current().filter(|current| current.id == id) {
+            return Some(current);
+        }
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let model = Arc::new(Model::parse(value, generation)?);
+        self.current.store(Some(Arc::clone(&model)));
+        self.changed.notify_waiters();
+        Some(model)
+    }
+}
+
+/// Keeps `watch` at the configured model, or at the latest of the store.
+pub struct ModelRefresh {
+    /// Whom to ask.
+    pub client: OpenFga,
+    /// A fixed model, or the latest.
+    pub model_id: Option<String>,
+    /// What is kept up to date.
+    pub watch: Arc<ModelWatch>,
+    /// Time between look-ups once a model is known; while none is, every second.
+    pub interval: Duration,
+}
+
+impl ModelRefresh {
+    /// Runs until `shutdown`.
+    pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
+        let mut complained = false;
+        loop {
+            match self.refresh().await {
+                Ok(()) => complained = false,
+                Err(fault) if !complained => {
+                    complained = true;
+                    tracing::warn!(
+                        reason = "authorization_unavailable",
+                        cause = %fault,
+                        url = %self.client.url(),
+                        store_id = self.client.store_id(),
+                        hint = "verify OPENFGA_STORE_ID and network connectivity; retrying every second",
+                        "Failed to connect to OpenFGA"
+                    );
+                }
+                Err(_) => {}
+            }
+            let known = self.watch.current().is_some();
+            let pause = if known { self.interval } else { Duration::from_secs(1) };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = shutdown.changed() => return,
+            }
+        }
+    }
+
+    async fn refresh(&self) -> Result<(), CheckFault> {
+        let value = match &self.model_id {
+            Some(id) => self.client.model(id).await?,
+            None => self.client.latest_model().await?.ok_or(CheckFault::NoModel)?,
+        };
+        let before = self.watch.current().map(|model| model.generation);
+        let model = self.watch.pin(&value).ok_or_else(|| CheckFault::Unintelligible {
+            cause: "the authorization model has no id or no type definitions".to_owned(),
+        })?;
+        if before != Some(model.generation) {
+            tracing::info!(model_id = %model.id, "authorization model in force");
+        }
+        Ok(())
+    }
+}

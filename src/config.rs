@@ -1,0 +1,152 @@
+//! Configuration: what was written ([`file`]) and what it means ([`Settings`]).
+//!
+//! The shipped `conf/gateway.yaml` is compiled in as the defaults; the operator's file is laid over
+//! it, placeholders are replaced, the result is checked against the schema and then turned into
+//! domain types. Every stage collects all its errors before it gives up.
+
+pub mod expand;
+pub mod file;
+pub mod overlay;
+pub mod schema;
+pub mod settings;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+pub use settings::Settings;
+
+/// The shipped file: the defaults.
+pub const DEFAULTS: &str = include_str!("../conf/gateway.yaml");
+
+/// Where a file is looked for when none is named.
+pub const DEFAULT_PATH: &str = "conf/gateway.yaml";
+
+/// One mistake in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted path of the key, empty for the file as a whole.
+    pub key: String,
+    /// What is wrong and what is accepted; never a secret.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.key, self.message)
+        }
+    }
+}
+
+/// Why a configuration was refused: every mistake that was found.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", list(.problems))]
+pub struct ConfigError {
+    /// In the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> Self {
+        Self { problems: vec![problem] }
+    }
+}
+
+/// What the command line says; it wins over the file.
+#[derive(Debug, Default, Clone)]
+pub struct Overrides {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--rules`
+    pub rules: Option<String>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--admin-listen`
+    pub admin_listen: Option<String>,
+}
+
+/// Loads the settings of this process: file, environment and command line.
+pub fn load(overrides: &Overrides) -> Result<Settings, ConfigError> {
+    let text = read(overrides.config.as_deref())?;
+    parse(&text, overrides, &environment)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the configuration is what the environment is for")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Builds settings from the text of a file laid over the defaults.
+pub fn parse(
+    text: &str,
+    overrides: &Overrides,
+    lookup: expand::Lookup<'_>,
+) -> Result<Settings, ConfigError> {
+    let defaults = parse_yaml(DEFAULTS)?;
+    let mut value = overlay::lay(&defaults, parse_yaml(text)?);
+    apply(&mut value, overrides);
+    let schema = schema::of_values();
+    let mut problems = Vec::new();
+    expand::expand(&mut value, &schema, lookup, &mut problems);
+    problems.extend(schema::problems_of(&value, &schema));
+    if !problems.is_empty() {
+        return Err(ConfigError { problems });
+    }
+    let file: file::File = serde_json::from_value(value)
+        .map_err(|error| Problem { key: String::new(), message: error.to_string() })?;
+    Settings::try_from(file).map_err(|problems| ConfigError { problems })
+}
+
+fn read(path: Option<&Path>) -> Result<String, ConfigError> {
+    let (path, is_default) = match path {
+        Some(path) => (path, false),
+        None => (Path::new(DEFAULT_PATH), true),
+    };
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if is_default && error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(String::new())
+        }
+        Err(error) => Err(Problem {
+            key: String::new(),
+            message: format!("cannot read the configuration file {}: {error}", path.display()),
+        }
+        .into()),
+    }
+}
+
+fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
+    // serde_yaml's own value refuses duplicate keys, serde_json's would keep the last.
+    let bad = |error: &dyn fmt::Display| Problem {
+        key: String::new(),
+        message: format!("the configuration file is not valid YAML: {error}"),
+    };
+    let yaml: serde_yaml::Value = serde_yaml::from_str(text).map_err(|e| bad(&e))?;
+    let value = serde_json::to_value(yaml).map_err(|e| bad(&e))?;
+    match value {
+        Value::Null => Ok(Value::Object(serde_json::Map::new())),
+        Value::Object(_) => Ok(value),
+        _ => Err(bad(&"the top level must be a mapping").into()),
+    }
+}
+
+fn apply(value: &mut Value, overrides: &Overrides) {
+    let pairs = [
+        ("/rules/file", &overrides.rules),
+        ("/server/listen", &overrides.listen),
+        ("/admin/listen", &overrides.admin_listen),
+    ];
+    for (pointer, text) in pairs {
+        if let (Some(slot), Some(text)) = (value.pointer_mut(pointer), text) {
+            *slot = Value::String(text.clone());
+        }
+    }
+}

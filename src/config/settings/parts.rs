@@ -1,0 +1,377 @@
+//! One function per section: written values to domain types.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+use url::Url;
+
+use super::{Admin, Findings, Log, OpenFga, Server};
+use crate::authn::{Algorithm, Audiences, IntrospectionSettings, IssuerSettings};
+use crate::authz::AuthzSettings;
+use crate::authz::client::OpenFgaSettings;
+use crate::config::file;
+use crate::proxy::Patience;
+use crate::proxy::cors::Cors;
+use crate::proxy::framing::MessageLimits;
+use crate::proxy::upstream::{HostHeader, UpstreamSettings};
+use crate::rate_limit::{KeyKind, Limit, Settings as RedisSettings};
+use crate::rules::PathPolicy;
+use crate::secret::Secret;
+
+/// A WebSocket may be silent this long; applications that need more send pings.
+const WEBSOCKET_SILENCE: Duration = Duration::from_secs(3_600);
+
+/// Upstreams and limits that other parts rely on.
+const UPSTREAMS: [&str; 3] = ["app", "zitadel", "openfga"];
+
+pub(super) fn server(server: &file::Server, found: &mut Findings) -> Option<Server> {
+    let listen = listen_address("server.listen", &server.listen, found);
+    let mut trusted_proxies = Vec::new();
+    for text in &server.trusted_proxies {
+        match network(text) {
+            Some(network) => trusted_proxies.push(network),
+            None => found.add(
+                "server.trusted_proxies",
+                format!("{text:?} is not an address or a network like 10.0.0.0/8"),
+            ),
+        }
+    }
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if server.name.is_empty() || !server.name.bytes().all(is_token) {
+        found.add("server.name", format!("{:?} is not a name of letters, digits, -._", server.name));
+    }
+    let threads = match server.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    Some(Server {
+        listen: listen?,
+        threads,
+        name: server.name.clone(),
+        trusted_proxies,
+        patience: Patience {
+            // Pingora counts whole seconds, and takes zero for "for ever".
+            keepalive: server.keepalive_timeout.0.max(Duration::from_secs(1)),
+            read: server.read_timeout.0,
+            websocket: WEBSOCKET_SILENCE,
+        },
+        drain_timeout: server.drain_timeout.0,
+        limits: MessageLimits {
+            max_header_bytes: server.max_header_bytes,
+            max_headers: server.max_headers,
+            max_uri_bytes: server.max_uri_bytes,
+            max_body_bytes: server.max_body_bytes,
+        },
+        paths: PathPolicy {
+            allow_empty_segments: server.allow_empty_segments,
+            allow_semicolons: server.allow_semicolons,
+        },
+    })
+}
+
+pub(super) fn admin(admin: &file::Admin, found: &mut Findings) -> Option<Admin> {
+    let listen = listen_address("admin.listen", &admin.listen, found)?;
+    let token = optional(&admin.token).map(Secret::new);
+    if token.is_none() && !listen.ip().is_loopback() {
+        found.add("admin.token", "is required when admin.listen is not a loopback address");
+    }
+    Some(Admin { listen, token })
+}
+
+pub(super) fn log(log: file::Log, found: &mut Findings) -> Option<Log> {
+    found.take("log.level", crate::telemetry::check_level(&log.level))?;
+    Some(Log { level: log.level, access: log.access })
+}
+
+pub(super) fn cors(cors: &file::Cors, found: &mut Findings) -> Option<Cors> {
+    let any_origin = cors.allowed_origins.iter().any(|origin| origin == "*");
+    let mut origins = Vec::new();
+    for origin in cors.allowed_origins.iter().filter(|origin| *origin != "*") {
+        match origin_value(origin) {
+            Some(value) => origins.push(value),
+            None => found.add(
+                "cors.allowed_origins",
+                format!("{origin:?} is not an origin like https://app.example.com (no path)"),
+            ),
+        }
+    }
+    let list = |key: &str, names: &[String], found: &mut Findings| {
+        for name in names {
+            let parsed = HeaderName::from_bytes(name.as_bytes());
+            found.take(key, parsed.map_err(|_| format!("{name:?} is not a header name")))?;
+        }
+        found.take(key, HeaderValue::from_str(&names.join(", ")))
+    };
+    let allowed_headers = list("cors.allowed_headers", &cors.allowed_headers, found);
+    let exposed_headers = list("cors.exposed_headers", &cors.exposed_headers, found);
+    Some(Cors {
+        origins,
+        any_origin,
+        allowed_headers: allowed_headers?,
+        exposed_headers: exposed_headers?,
+        allow_credentials: cors.allow_credentials && !any_origin,
+        max_age: HeaderValue::from(cors.max_age.0.as_secs()),
+    })
+}
+
+pub(super) fn issuers(
+    issuers: &[file::Issuer],
+    found: &mut Findings,
+) -> Option<Vec<IssuerSettings>> {
+    let mut out = Vec::new();
+    for (index, issuer) in issuers.iter().enumerate() {
+        out.extend(one_issuer(&format!("issuers[{index}]"), issuer, found));
+    }
+    (out.len() == issuers.len()).then_some(())?;
+    found.take("issuers", crate::authn::validate_issuers(&out))?;
+    Some(out)
+}
+
+fn one_issuer(
+    key: &str,
+    issuer: &file::Issuer,
+    found: &mut Findings,
+) -> Option<IssuerSettings> {
+    http_url(&format!("{key}.url"), &issuer.url, found)?;
+    let discovery_url = match optional(&issuer.discovery_url) {
+        Some(text) => Some(http_url(&format!("{key}.discovery_url"), text, found)?),
+        None => None,
+    };
+    let audiences = match issuer.audience.as_slice() {
+        [only] if only == "any" => Audiences::Any,
+        [] => {
+            found.add(
+                format!("{key}.audience"),
+                "is empty; name the accepted audiences, or write any to accept all",
+            );
+            return None;
+        }
+        list if list.iter().any(|one| one == "any") => {
+            found.add(format!("{key}.audience"), "any stands alone, not in a list");
+            return None;
+        }
+        list => Audiences::List(list.to_vec()),
+    };
+    let mut algorithms = Vec::new();
+    for name in &issuer.algorithms {
+        let parsed = name.parse::<Algorithm>();
+        let known = Algorithm::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        algorithms.extend(found.take(
+            format!("{key}.algorithms"),
+            parsed.map_err(|_| format!("{name:?} is not one of {known}")),
+        ));
+    }
+    Some(IssuerSettings {
+        url: issuer.url.clone(),
+        discovery_url,
+        audiences,
+        algorithms,
+        skew: issuer.clock_skew.0,
+        user_template: optional(&issuer.user).map(ToOwned::to_owned),
+        introspection: introspection(key, &issuer.introspection, found),
+        claim_headers: Vec::new(),
+        soft_ttl: issuer.refresh_keys.0,
+        hard_ttl: issuer.keep_keys.0,
+    })
+}
+
+fn introspection(
+    key: &str,
+    introspection: &file::Introspection,
+    found: &mut Findings,
+) -> Option<IntrospectionSettings> {
+    let client_id = optional(&introspection.client_id)?;
+    let Some(secret) = optional(&introspection.client_secret) else {
+        found.add(
+            format!("{key}.introspection.client_secret"),
+            "is required with a client_id (ZITADEL_CLIENT_SECRET)",
+        );
+        return None;
+    };
+    let mut settings = IntrospectionSettings::new(client_id, Secret::new(secret));
+    settings.timeout = introspection.timeout.0;
+    settings.ttl = introspection.cache_ttl.0;
+    Some(settings)
+}
+
+/// What OpenFGA's ids consist of, and the placeholders of its documentation.
+fn is_id_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+}
+
+pub(super) fn openfga(openfga: &file::OpenFga, found: &mut Findings) -> Option<OpenFga> {
+    let url = http_url("openfga.url", &openfga.url, found);
+    if openfga.store_id.is_empty() || !openfga.store_id.bytes().all(is_id_byte) {
+        found.add(
+            "openfga.store_id",
+            format!(
+                "{:?} is not a store id; it is what POST /stores answered as id (OPENFGA_STORE_ID)",
+                openfga.store_id
+            ),
+        );
+    }
+    if openfga.timeout.0.is_zero() {
+        found.add("openfga.timeout", "must not be zero");
+    }
+    Some(OpenFga {
+        client: OpenFgaSettings {
+            url: url?,
+            store_id: openfga.store_id.clone(),
+            api_token: optional(&openfga.api_token).map(Secret::new),
+            timeout: openfga.timeout.0,
+        },
+        authz: AuthzSettings {
+            cache_entries: openfga.cache_entries,
+            allow_ttl: openfga.allow_ttl.0,
+            deny_ttl: openfga.deny_ttl.0,
+            stale_if_error: openfga.stale_if_error.0,
+            max_concurrent: openfga.max_concurrent_checks,
+        },
+        model_id: optional(&openfga.authorization_model_id).map(ToOwned::to_owned),
+        model_refresh: openfga.model_refresh.0.max(Duration::from_secs(1)),
+    })
+}
+
+/// `Some(None)` when there is no Redis.
+#[expect(clippy::option_option, reason = "the outer one tells of a problem, the inner of absence")]
+pub(super) fn redis(
+    redis: &file::Redis,
+    store_id: &str,
+    found: &mut Findings,
+) -> Option<Option<RedisSettings>> {
+    let Some(url) = optional(&redis.url) else { return Some(None) };
+    let namespace = optional(&redis.namespace).unwrap_or(store_id);
+    let settings =
+        RedisSettings::new(url, namespace, redis.sync_interval.0, redis.timeout.0);
+    found.take("redis", settings).map(Some)
+}
+
+pub(super) fn limits(
+    limits: &BTreeMap<String, file::Limit>,
+    found: &mut Findings,
+) -> Option<Vec<Limit>> {
+    let built = limits.iter().filter_map(|(name, limit)| {
+        let key = key_kind(&limit.key);
+        let kind = found.take(
+            format!("limits.{name}.key"),
+            key.ok_or_else(|| format!("{:?} is not a header name", limit.key)),
+        )?;
+        let expected = match name.as_str() {
+            "client" | "failed_authentications" => Some(KeyKind::ClientIp),
+            "principal" => Some(KeyKind::Principal),
+            _ => None,
+        };
+        if expected.is_some_and(|expected| expected != kind) {
+            found.add(format!("limits.{name}.key"), "the key of this limit is fixed");
+        }
+        found.take(
+            format!("limits.{name}"),
+            Limit::new(name, kind, limit.limit, limit.window.0),
+        )
+    });
+    Some(built.collect())
+}
+
+fn key_kind(text: &str) -> Option<KeyKind> {
+    match text {
+        "client_ip" => Some(KeyKind::ClientIp),
+        "principal" => Some(KeyKind::Principal),
+        "rule" => Some(KeyKind::Rule),
+        _ => text.strip_prefix("header:")?.parse().ok().map(KeyKind::Header),
+    }
+}
+
+pub(super) fn upstreams(
+    upstreams: &BTreeMap<String, file::Upstream>,
+    found: &mut Findings,
+) -> Option<Vec<UpstreamSettings>> {
+    for name in UPSTREAMS {
+        if !upstreams.contains_key(name) {
+            found.add(format!("upstreams.{name}"), "is missing");
+        }
+    }
+    let built = upstreams.iter().filter_map(|(name, upstream)| {
+        let key = format!("upstreams.{name}");
+        let url = http_url(&format!("{key}.url"), &upstream.url, found)?;
+        if url.path() != "/" || url.query().is_some() {
+            found.add(
+                format!("{key}.url"),
+                format!("{:?} must end after host and port: paths are forwarded as they come", upstream.url),
+            );
+        }
+        let host = found.take(format!("{key}.host"), host_header(&upstream.host, &url))?;
+        Some(UpstreamSettings {
+            name: name.clone(),
+            url,
+            host,
+            forward_credentials: upstream.forward_credentials,
+            connect_timeout: upstream.connect_timeout.0,
+            read_timeout: upstream.read_timeout.0,
+            write_timeout: upstream.write_timeout.0,
+            idle_timeout: upstream.idle_timeout.0,
+            resolve_interval: upstream.resolve_interval.0.max(Duration::from_secs(1)),
+        })
+    });
+    Some(built.collect())
+}
+
+fn host_header(text: &str, url: &Url) -> Result<HostHeader, String> {
+    let authority = match text {
+        "client" => return Ok(HostHeader::Client),
+        "upstream" => authority_of(url),
+        _ if text.contains("://") => {
+            let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+            authority_of(&url)
+        }
+        name => name.to_owned(),
+    };
+    let value = HeaderValue::from_str(&authority).ok().filter(|value| !value.is_empty());
+    value.map(HostHeader::Fixed).ok_or_else(|| format!("{text:?} is not a host"))
+}
+
+fn authority_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn listen_address(key: &str, text: &str, found: &mut Findings) -> Option<SocketAddr> {
+    let parsed = text.parse::<SocketAddr>();
+    found.take(
+        key,
+        parsed.map_err(|_| format!("{text:?} is not an address and port like 0.0.0.0:3000")),
+    )
+}
+
+fn http_url(key: &str, text: &str, found: &mut Findings) -> Option<Url> {
+    let parsed = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some_and(|host| !host.is_empty())
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    found.take(
+        key,
+        parsed.ok_or_else(|| {
+            // A URL with a password in it must not be repeated.
+            let shown = if text.contains('@') { "the value (not shown)" } else { text };
+            format!("{shown:?} is not an http or https URL without credentials")
+        }),
+    )
+}
+
+fn origin_value(text: &str) -> Option<HeaderValue> {
+    let url = Url::parse(text).ok()?;
+    let is_origin = url.origin().is_tuple() && url.origin().ascii_serialization() == text;
+    is_origin.then(|| HeaderValue::from_str(text).ok())?
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse().ok().map(std::net::IpAddr::into))
+}
+
+fn optional(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}

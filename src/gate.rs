@@ -1,0 +1,314 @@
+//! The hot path: whether a request may pass, top to bottom, without a web framework in it.
+//!
+//! [`Gate::admit`] is the only way to an [`Admission`], and nothing is proxied without one. In the
+//! warm state (token seen before, decision remembered) it makes no network call, takes no lock that
+//! somebody else may hold for long, and does not allocate.
+
+pub mod admission;
+pub mod policy;
+pub mod rejection;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::HeaderMap;
+
+use crate::authn::{Authenticator, Bearer, Principal, TokenCache, bearer};
+use crate::authz::{Authorizer, CheckFault, Consistency, Question, Source};
+use crate::clock::Now;
+use crate::rate_limit::{Exceeded, KeyRef, LimitId, Limiter, Standing, Window};
+use crate::rules::{Access, CheckTemplate, Found, OnUnavailable, Params, Target};
+
+pub use admission::Admission;
+use policy::{Bound, Policy};
+use rejection::{Advice, Refused};
+pub use rejection::{Reason, Rejection};
+
+/// What the gate looks at.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Method, host and canonical path.
+    pub target: Target<'a>,
+    /// All headers as received.
+    pub headers: &'a HeaderMap,
+    /// Who is at the other end.
+    pub client: Client,
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy)]
+pub struct Client {
+    /// The client's address; behind trusted proxies the one they report.
+    pub addr: IpAddr,
+    /// A loopback or private address that speaks to us directly, with no proxy between.
+    pub is_private_peer: bool,
+}
+
+/// A verified principal with what the gate keeps beside it between requests.
+#[derive(Debug)]
+pub struct Caller {
+    /// Who it is.
+    pub principal: Principal,
+    /// Its counter for the limit that applies when a rule names none.
+    window: Arc<Window>,
+}
+
+/// How the limits stand that a request was counted against.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Standings {
+    /// The limit that the client should mind: the principal's, or the one of the rule.
+    pub told: Option<(LimitId, Standing)>,
+    /// The limit that refused, when one did.
+    pub exceeded: Option<(LimitId, Exceeded)>,
+}
+
+/// The limits that apply to every request.
+#[derive(Debug, Clone, Copy)]
+pub struct CommonLimits {
+    /// By address, before any cryptography.
+    pub client: LimitId,
+    /// By principal, after authentication.
+    pub principal: LimitId,
+    /// Refused tokens, by address.
+    pub failed_authentications: LimitId,
+}
+
+/// The gate and everything it asks.
+pub struct Gate {
+    policy: ArcSwap<Policy>,
+    authenticator: Arc<Authenticator>,
+    callers: TokenCache<Caller>,
+    authorizer: Arc<Authorizer>,
+    limiter: Arc<Limiter>,
+    limits: CommonLimits,
+}
+
+/// What is known of a request so far; told with the verdict, whichever it is.
+#[derive(Default)]
+struct Evidence {
+    caller: Option<Arc<Caller>>,
+    standings: Standings,
+    decided: Option<Source>,
+}
+
+impl Gate {
+    /// Wires the gate.
+    pub fn new(
+        policy: Policy,
+        authenticator: Arc<Authenticator>,
+        callers: TokenCache<Caller>,
+        authorizer: Arc<Authorizer>,
+        limiter: Arc<Limiter>,
+        limits: CommonLimits,
+    ) -> Self {
+        let policy = ArcSwap::from_pointee(policy);
+        Self { policy, authenticator, callers, authorizer, limiter, limits }
+    }
+
+    /// The rules in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// Puts other rules into force; requests under way finish under theirs.
+    pub fn set_policy(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+    }
+
+    /// Lets `request` pass, or tells why not.
+    pub async fn admit(&self, request: &Request<'_>, now: Now) -> Result<Admission, Rejection> {
+        let policy = self.policy.load();
+        let (rule, params) = match policy.find(&request.target) {
+            Found::Rule { rule, params } => (rule, params),
+            Found::MethodNotAllowed { allow } => {
+                let mut rejection = Rejection::early(Reason::MethodNotAllowed);
+                rejection.advice = Advice::Allow(allow.into());
+                return Err(rejection);
+            }
+            Found::NoRule => return Err(Rejection::early(Reason::NoRule)),
+        };
+        let mut known = Evidence::default();
+        let verdict = self.judge(request, rule, &params, now, &mut known).await;
+        let Evidence { caller, standings, decided } = known;
+        match verdict {
+            Ok(()) => Ok(Admission::new(Arc::clone(rule), caller, standings, decided)),
+            Err(Refused { reason, advice }) => {
+                Err(Rejection { reason, advice, rule: Some(Arc::clone(rule)), caller, standings })
+            }
+        }
+    }
+
+    async fn judge(
+        &self,
+        request: &Request<'_>,
+        rule: &Bound,
+        params: &Params<'_>,
+        now: Now,
+        known: &mut Evidence,
+    ) -> Result<(), Refused> {
+        if rule.private_only && !request.client.is_private_peer {
+            return Err(Reason::PrivateOnly.into());
+        }
+        self.limit_client(request.client.addr, now, known)?;
+        if matches!(rule.access(), Access::Public) {
+            return self.limit_rule(request, rule, None, now, known);
+        }
+        let caller = self.authenticate(request, now, known).await?;
+        let caller = &*known.caller.insert(caller);
+        let caller = Arc::clone(caller);
+        self.limit_rule(request, rule, Some(&caller), now, known)?;
+        check_claims(rule, &caller.principal)?;
+        if let Access::Check(template) = rule.access() {
+            known.decided = self.authorise(rule, template, params, &caller, now).await?;
+        }
+        Ok(())
+    }
+
+    fn limit_client(
+        &self,
+        addr: IpAddr,
+        now: Now,
+        known: &mut Evidence,
+    ) -> Result<(), Refused> {
+        let limit = self.limits.client;
+        match self.limiter.charge(limit, KeyRef::Addr(addr), now) {
+            Ok(_) => Ok(()),
+            Err(exceeded) => Err(refuse(Reason::ClientLimited, limit, exceeded, known)),
+        }
+    }
+
+    async fn authenticate(
+        &self,
+        request: &Request<'_>,
+        now: Now,
+        known: &mut Evidence,
+    ) -> Result<Arc<Caller>, Refused> {
+        let bearer = bearer::find(request.headers, request.target.query())
+            .map_err(|error| Refused::from(Reason::from(error)))?;
+        let generation = self.authenticator.generation();
+        if let Some(caller) = self.callers.get(bearer.token(), now, generation) {
+            return Ok(caller);
+        }
+        self.verify(bearer, request.client.addr, now, known).await
+    }
+
+    /// The cold path: a token that has not been seen, or has been refused.
+    async fn verify(
+        &self,
+        bearer: Bearer<'_>,
+        addr: IpAddr,
+        now: Now,
+        known: &mut Evidence,
+    ) -> Result<Arc<Caller>, Refused> {
+        let failures = self.limits.failed_authentications;
+        if let Err(exceeded) = self.limiter.peek(failures, KeyRef::Addr(addr), now) {
+            return Err(refuse(Reason::ClientLimited, failures, exceeded, known));
+        }
+        let verified = match self.authenticator.verify(bearer, now).await {
+            Ok(verified) => verified,
+            Err(refusal) => {
+                let reason = Reason::from(refusal);
+                if reason.status() == 401 {
+                    // Refused already: the count is what matters, not whether it fits.
+                    let _ = self.limiter.charge(failures, KeyRef::Addr(addr), now);
+                }
+                return Err(reason.into());
+            }
+        };
+        let key = KeyRef::Text(verified.principal.user());
+        let window = self.limiter.window(self.limits.principal, key, now);
+        let caller = Caller { principal: verified.principal, window };
+        Ok(self.callers.insert(
+            bearer.token(),
+            verified.valid_until_unix_millis,
+            verified.generation,
+            caller,
+        ))
+    }
+
+    /// The rule's own limit, or the principal's when it names none.
+    fn limit_rule(
+        &self,
+        request: &Request<'_>,
+        rule: &Bound,
+        caller: Option<&Arc<Caller>>,
+        now: Now,
+        known: &mut Evidence,
+    ) -> Result<(), Refused> {
+        let (id, outcome) = match (&rule.limit, caller) {
+            (Some(limit), _) => {
+                let key = limit.key(rule, request, caller.map(|caller| &caller.principal));
+                (limit.id, self.limiter.charge(limit.id, key, now))
+            }
+            (None, Some(caller)) => {
+                let id = self.limits.principal;
+                (id, self.limiter.charge_window(id, &caller.window, now))
+            }
+            (None, None) => return Ok(()),
+        };
+        match outcome {
+            Ok(standing) => {
+                known.standings.told = Some((id, standing));
+                Ok(())
+            }
+            Err(exceeded) => {
+                let by_address = caller.is_none();
+                let reason =
+                    if by_address { Reason::ClientLimited } else { Reason::PrincipalLimited };
+                Err(refuse(reason, id, exceeded, known))
+            }
+        }
+    }
+
+    async fn authorise(
+        &self,
+        rule: &Bound,
+        template: &CheckTemplate,
+        params: &Params<'_>,
+        caller: &Caller,
+        now: Now,
+    ) -> Result<Option<Source>, Refused> {
+        let object =
+            template.object().render(params).map_err(|_| Refused::from(Reason::BadObject))?;
+        let question = Question {
+            user: caller.principal.user(),
+            relation: template.relation(),
+            object: &object,
+            consistency: match rule.consistency() {
+                crate::rules::Consistency::Higher => Consistency::HigherConsistency,
+                crate::rules::Consistency::MinimizeLatency => Consistency::MinimizeLatency,
+            },
+        };
+        match self.authorizer.check(&question, now).await {
+            Ok(decision) if decision.allowed => Ok(Some(decision.source)),
+            Ok(_) => Err(Reason::Denied.into()),
+            // A question that OpenFGA refuses (an unknown type, say) is a fault of the rules: no
+            // outage, so the rule's leniency towards outages does not apply.
+            Err(CheckFault::Refused { status: 400..=499, .. }) => {
+                Err(Reason::AuthorizationUnavailable.into())
+            }
+            Err(_) if rule.on_unavailable() == OnUnavailable::Allow => Ok(None),
+            Err(_) => Err(Reason::AuthorizationUnavailable.into()),
+        }
+    }
+}
+
+fn check_claims(rule: &Bound, principal: &Principal) -> Result<(), Refused> {
+    let requirements = rule.requirements();
+    if !requirements.audience.is_empty() && !principal.has_any_audience(&requirements.audience) {
+        return Err(Reason::WrongAudience.into());
+    }
+    if !requirements.roles.is_empty() && !principal.has_any_role(&requirements.roles) {
+        return Err(Reason::MissingRole.into());
+    }
+    if !principal.has_all_scopes(&requirements.scopes) {
+        return Err(Reason::MissingScope.into());
+    }
+    Ok(())
+}
+
+fn refuse(reason: Reason, limit: LimitId, exceeded: Exceeded, known: &mut Evidence) -> Refused {
+    known.standings.exceeded = Some((limit, exceeded));
+    Refused { reason, advice: Advice::RetryAfter(exceeded.retry_after_secs) }
+}

@@ -1,0 +1,49 @@
+//! The permit without which nothing is proxied.
+
+use std::sync::Arc;
+
+use super::policy::Bound;
+use super::{Caller, Standings};
+use crate::authz::Source;
+
+/// Proof that a request passed every step of the gate; only [`Gate::admit`](super::Gate::admit)
+/// makes one.
+#[derive(Debug)]
+pub struct Admission {
+    rule: Arc<Bound>,
+    caller: Option<Arc<Caller>>,
+    standings: Standings,
+    decided: Option<Source>,
+}
+
+impl Admission {
+    pub(super) fn new(
+        rule: Arc<Bound>,
+        caller: Option<Arc<Caller>>,
+        standings: Standings,
+        decided: Option<Source>,
+    ) -> Self {
+        Self { rule, caller, standings, decided }
+    }
+
+    /// The rule that let it in.
+    pub fn rule(&self) -> &Arc<Bound> {
+        &self.rule
+    }
+
+    /// Who calls; nobody on public rules.
+    pub fn caller(&self) -> Option<&Arc<Caller>> {
+        self.caller.as_ref()
+    }
+
+    /// How the limits stand after this request.
+    pub fn standings(&self) -> &Standings {
+        &self.standings
+    }
+
+    /// Where the decision came from; `None` when OpenFGA had no part in it, or could not answer and
+    /// the rule allows that.
+    pub fn decided(&self) -> Option<Source> {
+        self.decided
+    }
+}

@@ -1,0 +1,185 @@
+//! Prometheus metrics: one registry, handles bound in advance where requests count.
+//!
+//! Labels are rule ids, reasons and other words of the configuration; never paths or subjects.
+
+use std::sync::{Arc, OnceLock};
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+
+/// Rule label of requests that no rule covers.
+pub const NO_RULE: &str = "none";
+
+/// Upper bounds in seconds, from a local answer to a slow upstream.
+const BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    rejections: IntCounterVec,
+    durations: HistogramVec,
+    /// Requests between their first byte and their log line.
+    pub in_flight: Arc<IntGauge>,
+    /// 1 while the rules in force are the file's.
+    pub rules_current: IntGauge,
+    /// Loads of the rule file, by result.
+    pub rule_loads: IntCounterVec,
+    /// Log lines that could not be written.
+    pub log_lines_dropped: IntCounter,
+    /// 1 while counts are exchanged with Redis.
+    pub redis_connected: IntGauge,
+    /// Replicas that share the limits, as last seen.
+    pub replicas: IntGauge,
+    /// Requests that could be admitted beyond a limit because counts travel with a delay.
+    pub overage: IntGauge,
+    /// 1 while tokens can be verified.
+    pub keys_loaded: IntGauge,
+    /// Checks that were not answered from memory.
+    pub checks: IntGauge,
+}
+
+/// Handles of one rule.
+#[derive(Debug)]
+pub struct RuleMetrics {
+    rule: String,
+    requests: IntCounterVec,
+    classes: [OnceLock<IntCounter>; 6],
+    duration: Histogram,
+}
+
+/// The metrics cannot be registered; a programming error.
+pub type MetricsError = prometheus::Error;
+
+impl Metrics {
+    /// Registers everything in a registry of its own.
+    pub fn new() -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let counter_vec = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
+        let durations = HistogramOpts::new(
+            "auth_gateway_request_duration_seconds",
+            "Time from the request's headers to the end of the response.",
+        )
+        .buckets(BUCKETS.to_vec());
+        Ok(Self {
+            requests: counter_vec(
+                "auth_gateway_requests_total",
+                "Requests by rule and status class.",
+                &["rule", "status"],
+            )?,
+            rejections: counter_vec(
+                "auth_gateway_rejections_total",
+                "Requests turned away by the gateway, by rule and reason.",
+                &["rule", "reason"],
+            )?,
+            durations: register(&registry, HistogramVec::new(durations, &["rule"])?)?,
+            in_flight: Arc::new(gauge("auth_gateway_requests_in_flight", "Requests being served.")?),
+            rules_current: gauge(
+                "auth_gateway_rules_current",
+                "1 while the rules in force are those of the rule file.",
+            )?,
+            rule_loads: counter_vec(
+                "auth_gateway_rule_loads_total",
+                "Loads of the rule file by result.",
+                &["result"],
+            )?,
+            log_lines_dropped: register(
+                &registry,
+                IntCounter::new(
+                    "auth_gateway_log_lines_dropped_total",
+                    "Log lines lost because standard output did not keep up.",
+                )?,
+            )?,
+            redis_connected: gauge(
+                "auth_gateway_redis_connected",
+                "1 while rate-limit counts are exchanged with Redis.",
+            )?,
+            replicas: gauge(
+                "auth_gateway_replicas",
+                "Replicas that share the rate limits, as last seen.",
+            )?,
+            overage: gauge(
+                "auth_gateway_limit_overage_requests",
+                "Requests that could pass beyond a limit because counts travel with a delay.",
+            )?,
+            keys_loaded: gauge(
+                "auth_gateway_keys_loaded",
+                "1 while every issuer's keys are loaded.",
+            )?,
+            checks: gauge(
+                "auth_gateway_checks_asked",
+                "OpenFGA checks that were not answered from memory, since the start.",
+            )?,
+            registry,
+        })
+    }
+
+    /// Handles for the rule `id`.
+    pub fn rule(&self, id: &str) -> RuleMetrics {
+        RuleMetrics {
+            rule: id.to_owned(),
+            requests: self.requests.clone(),
+            classes: Default::default(),
+            duration: self.durations.with_label_values(&[id]),
+        }
+    }
+
+    /// Counts a request that the gateway turned away.
+    pub fn count_rejection(&self, rule: &str, reason: &str) {
+        self.rejections.with_label_values(&[rule, reason]).inc();
+    }
+
+    /// Counts a finished request that no rule covers.
+    pub fn count_unruled(&self, status: u16) {
+        self.requests.with_label_values(&[NO_RULE, class_word(status)]).inc();
+    }
+
+    /// The text exposition format.
+    pub fn render(&self) -> Result<Vec<u8>, MetricsError> {
+        let mut out = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
+        Ok(out)
+    }
+}
+
+impl RuleMetrics {
+    /// Counts a finished request.
+    pub fn observe(&self, status: u16, seconds: f64) {
+        let class = usize::from(status / 100).min(5);
+        if let Some(slot) = self.classes.get(class) {
+            slot.get_or_init(|| {
+                self.requests.with_label_values(&[&self.rule, class_word(status)])
+            })
+            .inc();
+        }
+        self.duration.observe(seconds);
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, MetricsError> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+/// `0` stands for a client that went away before it could be answered.
+const fn class_word(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        5 => "5xx",
+        _ => "none",
+    }
+}

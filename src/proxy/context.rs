@@ -1,0 +1,94 @@
+//! What is carried from one hook of a request to the next.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::uri::PathAndQuery;
+use prometheus::IntGauge;
+
+use crate::clock::Now;
+use crate::gate::{Admission, Rejection};
+
+/// One request.
+pub struct Context {
+    /// When its headers were read.
+    pub started: Now,
+    /// Its id, once looked at.
+    pub request_id: HeaderValue,
+    /// The address at the other end of the connection.
+    pub peer: IpAddr,
+    /// The client's address.
+    pub client: IpAddr,
+    /// Whether the peer is one of our proxies.
+    pub is_trusted_peer: bool,
+    /// The canonical target where it differs from what was sent.
+    pub rewritten: Option<PathAndQuery>,
+    /// Value of Access-Control-Allow-Origin, when the origin is allowed.
+    pub origin: Option<HeaderValue>,
+    /// How it went.
+    pub outcome: Outcome,
+    /// Body bytes seen so far.
+    pub body_bytes: u64,
+    /// Counted while it lasts.
+    _in_flight: InFlight,
+}
+
+/// How a request went.
+pub enum Outcome {
+    /// Not decided; what stays so has broken off.
+    Undecided,
+    /// Answered here: a probe, a preflight.
+    Local,
+    /// Turned away.
+    Rejected(Box<Rejection>),
+    /// Let through; `failure` is the refusal that an upstream's failure ended in.
+    Admitted {
+        /// The permit.
+        admission: Box<Admission>,
+        /// What the client was told when the upstream failed.
+        failure: Option<crate::gate::Reason>,
+    },
+}
+
+impl Context {
+    /// A request whose headers have just been read.
+    pub fn new(started: Now, in_flight: &Arc<IntGauge>) -> Self {
+        Self {
+            started,
+            request_id: HeaderValue::from_static("-"),
+            peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            is_trusted_peer: false,
+            rewritten: None,
+            origin: None,
+            outcome: Outcome::Undecided,
+            body_bytes: 0,
+            _in_flight: InFlight::enter(in_flight),
+        }
+    }
+
+    /// The permit, if there is one.
+    pub fn admission(&self) -> Option<&Admission> {
+        match &self.outcome {
+            Outcome::Admitted { admission, .. } => Some(admission),
+            Outcome::Undecided | Outcome::Local | Outcome::Rejected(_) => None,
+        }
+    }
+}
+
+/// Leaves the count when the request ends, however it ends.
+struct InFlight(Arc<IntGauge>);
+
+impl InFlight {
+    fn enter(gauge: &Arc<IntGauge>) -> Self {
+        gauge.inc();
+        Self(Arc::clone(gauge))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,131 @@
+//! Whether this process should get traffic.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::clock::{Now, SharedClock};
+
+/// A process that is still not ready after this reports healthy all the same: probes that restart
+/// it would not bring the issuer back, and public routes are served meanwhile.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Shared state of the probes.
+#[derive(Debug)]
+pub struct Readiness {
+    started: Now,
+    clock: SharedClock,
+    keys_loaded: AtomicBool,
+    has_been_healthy: AtomicBool,
+    draining: AtomicBool,
+    rules_error: Mutex<Option<String>>,
+}
+
+/// What `/readyz` tells.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whether everything below is as it should be.
+    pub ready: bool,
+    /// Every issuer's keys are loaded.
+    pub keys_loaded: bool,
+    /// An authorization model is pinned.
+    pub model_known: bool,
+    /// After SIGTERM.
+    pub draining: bool,
+    /// Version of the rules in force.
+    pub rules_version: String,
+    /// Why the rule file is not what is in force, if it is not.
+    pub rules_error: Option<String>,
+    /// Whether counts are exchanged; absent without Redis.
+    pub redis_connected: Option<bool>,
+}
+
+impl Readiness {
+    /// Not ready yet.
+    pub fn new(clock: SharedClock) -> Self {
+        Self {
+            started: clock.now(),
+            clock,
+            keys_loaded: AtomicBool::new(false),
+            has_been_healthy: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            rules_error: Mutex::new(None),
+        }
+    }
+
+    /// What the probe on the traffic port is told.
+    pub fn is_healthy(&self) -> bool {
+        if self.draining() {
+            return false;
+        }
+        if self.has_been_healthy.load(Ordering::Relaxed) {
+            return true;
+        }
+        let healthy =
+            self.keys_loaded() || self.clock.now().since(self.started) >= PATIENCE;
+        if healthy {
+            self.has_been_healthy.store(true, Ordering::Relaxed);
+        }
+        healthy
+    }
+
+    /// Every issuer's keys are there.
+    pub fn set_keys_loaded(&self) {
+        self.keys_loaded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether tokens can be verified.
+    pub fn keys_loaded(&self) -> bool {
+        self.keys_loaded.load(Ordering::Relaxed)
+    }
+
+    /// SIGTERM has come.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether SIGTERM has come.
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// The last load of the rule file failed, or succeeded again.
+    pub fn set_rules_error(&self, error: Option<String>) {
+        *self.rules_error.lock() = error;
+    }
+
+    /// Why the rule file is not in force.
+    pub fn rules_error(&self) -> Option<String> {
+        self.rules_error.lock().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn health_waits_for_keys_at_most_45_seconds_and_ends_with_sigterm() {
+        let clock = Arc::new(ManualClock::starting_at(0));
+        let readiness = Readiness::new(clock.clone());
+        assert!(!readiness.is_healthy());
+        clock.advance(Duration::from_secs(44));
+        assert!(!readiness.is_healthy());
+        clock.advance(Duration::from_secs(1));
+        assert!(readiness.is_healthy());
+        readiness.start_draining();
+        assert!(!readiness.is_healthy());
+    }
+
+    #[test]
+    fn loaded_keys_make_it_healthy_at_once() {
+        let readiness = Readiness::new(Arc::new(ManualClock::starting_at(0)));
+        readiness.set_keys_loaded();
+        assert!(readiness.is_healthy());
+    }
+}

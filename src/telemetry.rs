@@ -1,0 +1,227 @@
+//! Standard output: application log and access log through one bounded buffer.
+//!
+//! A request only appends to a buffer in memory; a thread of its own writes. When standard output
+//! does not keep up, lines are dropped and counted, and no request waits.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use prometheus::IntCounter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// More unwritten bytes than this and lines are dropped.
+const MAX_PENDING: usize = 8 << 20;
+
+/// How long lines may wait to be written together.
+const GATHER: Duration = Duration::from_millis(20);
+
+#[derive(Debug, Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    pending: Mutex<Pending>,
+    wake: Condvar,
+    writer_sleeps: AtomicBool,
+    dropped: Mutex<Option<IntCounter>>,
+}
+
+/// Where lines go.
+#[derive(Debug, Clone, Default)]
+pub struct Sink {
+    shared: Arc<Shared>,
+}
+
+/// Keeps the writing thread; dropping it writes what is left.
+#[derive(Debug)]
+pub struct Writer {
+    sink: Sink,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sink {
+    /// Starts a thread that writes to standard output.
+    pub fn to_stdout() -> std::io::Result<(Self, Writer)> {
+        Self::to(std::io::stdout())
+    }
+
+    fn to(out: impl Write + Send + 'static) -> std::io::Result<(Self, Writer)> {
+        let sink = Self::default();
+        let shared = Arc::clone(&sink.shared);
+        let thread = std::thread::Builder::new()
+            .name("log-writer".to_owned())
+            .spawn(move || write_all(&shared, out))?;
+        let writer = Writer { sink: sink.clone(), thread: Some(thread) };
+        Ok((sink, writer))
+    }
+
+    /// Lines that do not fit are counted here from now on.
+    pub fn count_dropped(&self, counter: IntCounter) {
+        *self.shared.dropped.lock() = Some(counter);
+    }
+
+    /// Appends a whole line, newline included; never waits for output.
+    pub fn append(&self, line: &[u8]) {
+        let fits = {
+            let mut pending = self.shared.pending.lock();
+            let fits = pending.bytes.len() + line.len() <= MAX_PENDING;
+            if fits {
+                pending.bytes.extend_from_slice(line);
+            }
+            fits
+        };
+        if !fits && let Some(counter) = &*self.shared.dropped.lock() {
+            counter.inc();
+        }
+        if self.shared.writer_sleeps.load(Ordering::Acquire) {
+            self.shared.wake.notify_one();
+        }
+    }
+}
+
+fn write_all(shared: &Shared, mut out: impl Write) {
+    let mut batch = Vec::new();
+    loop {
+        let closed = {
+            let mut pending = shared.pending.lock();
+            while pending.bytes.is_empty() && !pending.closed {
+                shared.writer_sleeps.store(true, Ordering::Release);
+                shared.wake.wait(&mut pending);
+            }
+            shared.writer_sleeps.store(false, Ordering::Release);
+            std::mem::swap(&mut pending.bytes, &mut batch);
+            pending.closed
+        };
+        // Nobody is left to tell when standard output itself is gone.
+        let _ = out.write_all(&batch).and_then(|()| out.flush());
+        batch.clear();
+        if closed && shared.pending.lock().bytes.is_empty() {
+            return;
+        }
+        if !closed {
+            std::thread::park_timeout(GATHER);
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.sink.shared.pending.lock().closed = true;
+        self.sink.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One formatted event on its way to the sink.
+#[derive(Debug)]
+pub struct LineWriter<'a>(&'a Sink);
+
+impl Write for LineWriter<'_> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.append(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Sink {
+    type Writer = LineWriter<'a>;
+
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter(self)
+    }
+}
+
+/// The log level expression cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// Not an `EnvFilter` directive.
+    #[error("log.level: {level:?} is not a level or a list of module=level")]
+    BadLevel {
+        /// As configured.
+        level: String,
+    },
+    /// Somebody else has installed a logger.
+    #[error("a logger is installed already")]
+    AlreadyInstalled,
+}
+
+/// Whether `level` can be used as a log level.
+pub fn check_level(level: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(level).map_err(|_| TelemetryError::BadLevel { level: level.to_owned() })
+}
+
+/// Sends all events of this process, Pingora's too, to `sink` as JSON lines.
+pub fn install(level: &str, sink: Sink) -> Result<(), TelemetryError> {
+    // Pingora reports every service start and every client that breaks off; its warnings matter.
+    let quiet = ["pingora_core=warn", "pingora_proxy=warn", "pingora_runtime=warn"];
+    let mut filter = check_level(level)?;
+    if level == "info" {
+        for directive in quiet {
+            if let Ok(directive) = directive.parse() {
+                filter = filter.add_directive(directive);
+            }
+        }
+    }
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_writer(sink)
+        .try_init()
+        .map_err(|_| TelemetryError::AlreadyInstalled)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    struct Slow(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            self.1.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn blocked_output_costs_lines_not_requests_and_what_is_left_is_written_at_the_end() {
+        let (release, blocked) = mpsc::channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let (sink, writer) = Sink::to(Slow(blocked, Arc::clone(&written))).unwrap();
+        let dropped = IntCounter::new("dropped", "dropped").unwrap();
+        sink.count_dropped(dropped.clone());
+        let line = vec![b'x'; 1 << 20];
+        for _ in 0..32 {
+            sink.append(&line);
+        }
+        assert!(dropped.get() >= 32 - 17, "{}", dropped.get());
+        drop(release);
+        drop(writer);
+        assert!(written.lock().len() >= MAX_PENDING - (1 << 20));
+    }
+}
