@@ -1,0 +1,34 @@
+//! Which rule decides about a request.
+//!
+//! A [`Target`] is what rules look at: parsed once, and refused when it has more than one reading.
+//! A [`RuleSet`] is a whole `access_rules.json`, validated and indexed; [`RuleSet::find`] answers for
+//! a target. Rules only say what is asked of a request; they neither authenticate nor authorise.
+
+mod build;
+mod error;
+pub mod file;
+mod host;
+mod host_pattern;
+mod index;
+mod load;
+mod object;
+mod path;
+mod pattern;
+mod rule;
+mod set;
+mod target;
+mod warning;
+mod watch;
+
+pub use error::{Fault, FileFault, RuleError, RuleErrors};
+pub use file::{Consistency, OnUnavailable};
+pub use host::HostError;
+pub use host_pattern::HostPattern;
+pub use object::{BadObject, CheckTemplate, ObjectError, ObjectTemplate};
+pub use path::{CanonicalPath, PathError, PathPolicy};
+pub use pattern::{Params, Pattern, PatternError};
+pub use rule::{Access, Methods, Requirements, Rule};
+pub use set::{Found, Names, RuleSet};
+pub use target::{RawTarget, Target, TargetError};
+pub use warning::{Danger, RuleWarning};
+pub use watch::{RuleFile, RuleFileError};

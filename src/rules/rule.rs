@@ -1,0 +1,174 @@
+//! A validated rule.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::Method;
+
+use super::file::{Consistency, OnUnavailable};
+use super::host_pattern::HostPattern;
+use super::object::CheckTemplate;
+use super::pattern::Pattern;
+
+/// One entry of `access_rules.json`, after everything in it was proved to mean something.
+#[derive(Debug)]
+pub struct Rule {
+    pub(super) index: usize,
+    pub(super) id: Box<str>,
+    pub(super) host: Option<HostPattern>,
+    pub(super) pattern: Pattern,
+    pub(super) methods: Methods,
+    pub(super) access: Access,
+    pub(super) requirements: Requirements,
+    pub(super) feature: Option<Box<str>>,
+    pub(super) target: Box<str>,
+    pub(super) limit: Option<Box<str>>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) consistency: Consistency,
+    pub(super) on_unavailable: OnUnavailable,
+    pub(super) is_private_only: bool,
+}
+
+/// Who may pass.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// Anybody, without a credential.
+    Public,
+    /// Any principal.
+    Authenticated,
+    /// A principal that OpenFGA allows.
+    Check(CheckTemplate),
+}
+
+/// The methods a rule serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Methods {
+    /// `*`.
+    Any,
+    /// These, sorted by name; GET stands for HEAD too.
+    Listed(Box<[Method]>),
+}
+
+/// What a token must claim besides what the check asks; empty means nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requirements {
+    pub(super) roles: Box<[Box<str>]>,
+    pub(super) scopes: Box<[Box<str>]>,
+    pub(super) audience: Box<[Box<str>]>,
+}
+
+impl Requirements {
+    /// Any one of these roles suffices.
+    pub fn roles(&self) -> &[Box<str>] {
+        &self.roles
+    }
+
+    /// All of these scopes are needed.
+    pub fn scopes(&self) -> &[Box<str>] {
+        &self.scopes
+    }
+
+    /// The token must be meant for at least one of these.
+    pub fn audience(&self) -> &[Box<str>] {
+        &self.audience
+    }
+
+    /// Whether nothing is required.
+    pub fn is_empty(&self) -> bool {
+        self.roles.is_empty() && self.scopes.is_empty() && self.audience.is_empty()
+    }
+}
+
+impl Rule {
+    /// Position in the file, from 0.
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Stable name for logs and metrics, unique in the rule set.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The hosts it serves; `None` for all.
+    pub const fn host(&self) -> Option<&HostPattern> {
+        self.host.as_ref()
+    }
+
+    /// The paths it serves.
+    pub const fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// The methods it serves.
+    pub const fn methods(&self) -> &Methods {
+        &self.methods
+    }
+
+    /// Who may pass.
+    pub const fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// What the token must claim besides.
+    pub const fn requirements(&self) -> &Requirements {
+        &self.requirements
+    }
+
+    /// The object that `feature` names, as `type:id`, even where `object` overrides it; feature
+    /// migrations compare it. `None` for `public_access`, `authenticated` and rules without one.
+    pub fn feature(&self) -> Option<&str> {
+        self.feature.as_deref()
+    }
+
+    /// Name of the upstream.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Name of the rule's own limit.
+    pub fn limit(&self) -> Option<&str> {
+        self.limit.as_deref()
+    }
+
+    /// Upper bound for the upstream's answer; `None` leaves the upstream's.
+    pub const fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// How fresh OpenFGA's answer must be.
+    pub const fn consistency(&self) -> Consistency {
+        self.consistency
+    }
+
+    /// What happens while OpenFGA cannot be asked.
+    pub const fn on_unavailable(&self) -> OnUnavailable {
+        self.on_unavailable
+    }
+
+    /// Whether only direct private peers are served: a public rule to OpenFGA's own API that does
+    /// not say `expose_openfga`.
+    pub const fn is_private_only(&self) -> bool {
+        self.is_private_only
+    }
+
+    /// Whether no credential is asked for.
+    pub const fn is_public(&self) -> bool {
+        matches!(self.access, Access::Public)
+    }
+}
+
+impl fmt::Display for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Listed(methods) => {
+                for (position, method) in methods.iter().enumerate() {
+                    let separator = if position == 0 { "" } else { "," };
+                    write!(f, "{separator}{method}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

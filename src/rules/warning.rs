@@ -1,0 +1,112 @@
+//! What a rule file may say but rarely should.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::file::OnUnavailable;
+use super::pattern::Segment;
+use super::rule::Rule;
+use super::set::Names;
+
+/// First path segments under which ZITADEL serves browsers and OIDC clients that have no token yet;
+/// everything else there is administration.
+const ZITADEL_PUBLIC: [&str; 8] =
+    [".well-known", "assets", "debug", "device", "idps", "oauth", "oidc", "ui"];
+
+/// A rule that loads and deserves a second look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleWarning {
+    rule: usize,
+    id: Box<str>,
+    danger: Danger,
+}
+
+/// What could go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Danger {
+    /// A public rule to OpenFGA's API, for direct private peers only.
+    PublicOpenFga,
+    /// A public rule to OpenFGA's API, for everybody.
+    ExposedOpenFga,
+    /// A public rule to ZITADEL's management.
+    PublicZitadel,
+    /// `on_unavailable: allow`.
+    FailsOpen,
+}
+
+impl RuleWarning {
+    pub(super) fn all(rules: &[Arc<Rule>], names: &Names) -> Vec<Self> {
+        let of = |rule: &Arc<Rule>| {
+            dangers(rule, names)
+                .into_iter()
+                .flatten()
+                .map(|danger| Self { rule: rule.index(), id: rule.id().into(), danger })
+                .collect::<Vec<_>>()
+        };
+        rules.iter().flat_map(of).collect()
+    }
+
+    /// The rule's position in the file, from 0.
+    pub const fn rule(&self) -> usize {
+        self.rule
+    }
+
+    /// The rule's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What could go wrong.
+    pub const fn danger(&self) -> Danger {
+        self.danger
+    }
+}
+
+fn dangers(rule: &Rule, names: &Names) -> [Option<Danger>; 2] {
+    let public = if !rule.is_public() {
+        None
+    } else if names.openfga_targets.contains(rule.target()) {
+        Some(if rule.is_private_only() { Danger::PublicOpenFga } else { Danger::ExposedOpenFga })
+    } else if names.zitadel_targets.contains(rule.target()) && is_zitadel_administration(rule) {
+        Some(Danger::PublicZitadel)
+    } else {
+        None
+    };
+    let fails_open = rule.on_unavailable() == OnUnavailable::Allow;
+    [public, fails_open.then_some(Danger::FailsOpen)]
+}
+
+fn is_zitadel_administration(rule: &Rule) -> bool {
+    match rule.pattern().segments().first() {
+        Some(Segment::Static(first)) => !ZITADEL_PUBLIC.contains(&&**first),
+        Some(Segment::Parameter(_)) | None => true,
+    }
+}
+
+impl fmt::Display for RuleWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {} ({:?}): {}", self.rule, self.id, self.danger)
+    }
+}
+
+impl fmt::Display for Danger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PublicOpenFga => {
+                "public rule to OpenFGA's API: any private peer that can reach it can grant himself \
+                 anything"
+            }
+            Self::ExposedOpenFga => {
+                "public rule to OpenFGA's API with expose_openfga: anybody who can reach it can grant \
+                 himself anything"
+            }
+            Self::PublicZitadel => {
+                "public rule to ZITADEL's management API: only ZITADEL itself checks who calls"
+            }
+            Self::FailsOpen => {
+                "on_unavailable is allow: every authenticated principal passes while OpenFGA cannot be \
+                 asked"
+            }
+        })
+    }
+}
