@@ -1,3 +1,5 @@
 //! Auth Gateway.
 
+pub mod authn;
 pub mod clock;
+pub mod secret;
