@@ -1,4 +1,19 @@
 //! Auth Gateway.
 
+pub mod admin;
+pub mod app;
+pub mod authn;
+pub mod authz;
+pub mod breaker;
 pub mod clock;
+pub mod config;
+pub mod flight;
+pub mod gate;
+pub mod http_body;
+pub mod metrics;
+pub mod proxy;
+pub mod rate_limit;
+pub mod readiness;
 pub mod rules;
+pub mod secret;
+pub mod telemetry;

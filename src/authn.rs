@@ -1,0 +1,211 @@
+//! Who calls: turns a bearer token into a [`Principal`], or says why not.
+//!
+//! A JWT is refused for everything that can be seen without a key before a key is looked up, and
+//! nothing of it is believed before its signature is verified.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use self::algorithm::AlgorithmSet;
+use self::claims::Claims;
+use self::introspection::{Introspection, Terms};
+use self::jwt::Jws;
+use self::keys::discovery::Discovery;
+use self::keys::{IssuerKeys, KeyEvents, KeyLife};
+use self::principal::Realm;
+use self::user_template::UserTemplate;
+use crate::clock::{Now, SharedClock};
+
+pub use self::algorithm::{Algorithm, UnknownAlgorithm};
+pub use self::bearer::{Bearer, BearerError, Shape};
+pub use self::cache::TokenCache;
+pub use self::keys::fetch::{FetchError, KeySource};
+pub use self::keys::jwks::{JwksError, KeySet};
+pub use self::principal::Principal;
+pub use self::refusal::Refusal;
+pub use self::settings::{Audiences, IntrospectionSettings, IssuerSettings, SettingsError};
+
+mod algorithm;
+pub mod bearer;
+pub mod cache;
+mod claims;
+mod introspection;
+mod json;
+mod jwt;
+mod keys;
+mod principal;
+mod refusal;
+mod settings;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod user_template;
+
+/// A verified token.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// Who calls.
+    pub principal: Principal,
+    /// When the token must be verified again, in milliseconds since the epoch.
+    pub valid_until_unix_millis: u64,
+    /// The [`Authenticator::generation`] that it was verified under.
+    pub generation: u64,
+}
+
+/// Verifies the tokens of the configured issuers.
+#[derive(Debug)]
+pub struct Authenticator {
+    issuers: Vec<Issuer>,
+    events: Arc<KeyEvents>,
+}
+
+#[derive(Debug)]
+struct Issuer {
+    realm: Arc<Realm>,
+    audiences: Audiences,
+    algorithms: AlgorithmSet,
+    skew: Duration,
+    keys: Arc<IssuerKeys>,
+    introspection: Option<Arc<Introspection>>,
+}
+
+impl Authenticator {
+    /// An authenticator that discovers keys and endpoints over HTTP. It has none until its
+    /// [`Authenticator::refresh_loop`] runs.
+    pub fn new(issuers: Vec<IssuerSettings>, clock: &SharedClock) -> Result<Self, SettingsError> {
+        Self::with_key_sources(issuers, clock, |_| None)
+    }
+
+    /// As [`Authenticator::new`], with the keys of those issuers that `source_of` has a source for
+    /// taken from there.
+    pub fn with_key_sources(
+        issuers: Vec<IssuerSettings>,
+        clock: &SharedClock,
+        source_of: impl Fn(&IssuerSettings) -> Option<Arc<dyn KeySource>>,
+    ) -> Result<Self, SettingsError> {
+        let templates = settings::validate(&issuers)?;
+        let client = keys::fetch::client()?;
+        let events = Arc::new(KeyEvents::new(issuers.len()));
+        let issuers = issuers.into_iter().enumerate().map(|(index, settings)| {
+            let discovery = Arc::new(Discovery::new(&settings, client.clone())?);
+            let source = source_of(&settings).unwrap_or_else(|| discovery.clone());
+            let parts = Parts { templates: &templates, discovery, source, clock, events: &events };
+            Ok(Issuer::new(index, settings, parts))
+        });
+        Ok(Self { issuers: issuers.collect::<Result<_, SettingsError>>()?, events })
+    }
+
+    /// Verifies a token.
+    pub async fn verify(&self, bearer: Bearer<'_>, now: Now) -> Result<Verified, Refusal> {
+        // Read before any key is, so that a withdrawal in between outdates the result.
+        let generation = self.generation();
+        let (principal, valid_until_unix_millis) = match bearer.shape()? {
+            Shape::Jwt => self.verify_jwt(bearer.token(), now).await?,
+            Shape::Opaque => {
+                let mut introspections =
+                    self.issuers.iter().filter_map(|i| i.introspection.as_ref());
+                let introspection = introspections.next().ok_or(Refusal::MalformedToken)?;
+                introspection.verify(bearer.token(), now).await?
+            }
+        };
+        Ok(Verified { principal, valid_until_unix_millis, generation })
+    }
+
+    async fn verify_jwt(&self, token: &str, now: Now) -> Result<(Principal, u64), Refusal> {
+        let jws = Jws::parse(token)?;
+        let claims = Claims::parse(jws.payload())?;
+        let url = claims.text("iss")?.ok_or(Refusal::MalformedToken)?;
+        let issuer = self.issuers.iter().find(|issuer| *issuer.realm.issuer == *url);
+        let issuer = issuer.ok_or(Refusal::WrongIssuer)?;
+        let claimed = issuer.read(&jws, &claims, now)?;
+        let believed_until = issuer.keys.verify(&jws, now).await?;
+        Ok((claimed.principal, claimed.expiry.min(believed_until)))
+    }
+
+    /// Changes when a key is withdrawn, which ends the life of all tokens verified before.
+    pub fn generation(&self) -> u64 {
+        self.events.generation()
+    }
+
+    /// Whether the keys of every issuer have been loaded.
+    pub fn is_ready(&self) -> bool {
+        self.events.is_ready()
+    }
+
+    /// Becomes `true` when [`Authenticator::is_ready`] does.
+    pub fn subscribe_ready(&self) -> watch::Receiver<bool> {
+        self.events.subscribe()
+    }
+
+    /// Loads all keys and keeps them fresh until `shutdown` turns true or is dropped.
+    pub async fn refresh_loop(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
+        let loops = self
+            .issuers
+            .iter()
+            .map(|issuer| Arc::clone(&issuer.keys).refresh_loop(shutdown.clone()));
+        futures::future::join_all(loops).await;
+    }
+}
+
+/// What a token says before its signature is verified.
+struct Claimed {
+    principal: Principal,
+    expiry: u64,
+}
+
+struct Parts<'a> {
+    templates: &'a Arc<[UserTemplate]>,
+    discovery: Arc<Discovery>,
+    source: Arc<dyn KeySource>,
+    clock: &'a SharedClock,
+    events: &'a Arc<KeyEvents>,
+}
+
+impl Issuer {
+    fn new(index: usize, settings: IssuerSettings, parts: Parts<'_>) -> Self {
+        let realm = Arc::new(Realm {
+            index,
+            issuer: settings.url.into(),
+            templates: Arc::clone(parts.templates),
+            claim_headers: settings.claim_headers,
+        });
+        let keys = IssuerKeys::new(
+            Arc::clone(&realm.issuer),
+            parts.source,
+            KeyLife { soft: settings.soft_ttl, hard: settings.hard_ttl },
+            Arc::clone(parts.clock),
+            Arc::clone(parts.events),
+        );
+        let introspection = settings.introspection.map(|client| {
+            let terms = Terms {
+                realm: Arc::clone(&realm),
+                audiences: settings.audiences.clone(),
+                skew: settings.skew,
+            };
+            Arc::new(Introspection::new(client, parts.discovery, terms, Arc::clone(parts.clock)))
+        });
+        Self {
+            realm,
+            audiences: settings.audiences,
+            algorithms: settings.algorithms.into_iter().collect(),
+            skew: settings.skew,
+            keys: Arc::new(keys),
+            introspection,
+        }
+    }
+
+    /// Everything that a token must be besides signed.
+    fn read(&self, jws: &Jws<'_>, claims: &Claims, now: Now) -> Result<Claimed, Refusal> {
+        if !self.algorithms.contains(jws.header.algorithm) {
+            return Err(Refusal::AlgorithmNotAllowed);
+        }
+        claims.check_access_token(jws.header.is_declared_access_token)?;
+        let expiry = claims.expiry(now)?.ok_or(Refusal::MalformedToken)?;
+        claims.check_started(now, self.skew)?;
+        claims.check_audience(&self.audiences)?;
+        Ok(Claimed { principal: Principal::new(&self.realm, claims)?, expiry })
+    }
+}

@@ -1,0 +1,243 @@
+//! RFC 7662: asks the issuer about tokens that only the issuer can read.
+//!
+//! Concurrent questions about one token are one call, made by a task of its own so that a client
+//! that goes away fails nobody else. Inactive answers are believed briefly, active ones as long as
+//! the caller's cache keeps them, failures never.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION};
+use http::{HeaderValue, Method, StatusCode};
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use self::breaker::Breaker;
+use super::Refusal;
+use super::claims::Claims;
+use super::keys::discovery::Discovery;
+use super::keys::fetch::{self, FetchError};
+use super::principal::{Principal, Realm};
+use super::settings::{Audiences, IntrospectionSettings};
+use crate::clock::{Now, SharedClock};
+
+mod breaker;
+#[cfg(test)]
+mod tests;
+
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+const MAX_CALLS_IN_FLIGHT: usize = 256;
+const MAX_REFUSED_TOKENS: usize = 10_000;
+
+/// The principal of an active token, and until when (milliseconds since the epoch) it is one.
+pub(super) type Answer = Result<(Principal, u64), Refusal>;
+
+pub(super) struct Introspection {
+    discovery: Arc<Discovery>,
+    settings: IntrospectionSettings,
+    credentials: HeaderValue,
+    realm: Arc<Realm>,
+    audiences: Audiences,
+    skew: Duration,
+    clock: SharedClock,
+    breaker: Breaker,
+    permits: Arc<Semaphore>,
+    calls: Mutex<HashMap<Box<str>, watch::Receiver<Option<Answer>>, ahash::RandomState>>,
+    /// Tokens that were refused, each with the reason and the end of its belief on the monotonic
+    /// clock, in milliseconds.
+    refused: Cache<Box<str>, (Refusal, u64)>,
+}
+
+/// Why there was no answer that can be believed.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("{0}")]
+    Fetch(#[from] FetchError),
+    #[error("no answer within the deadline")]
+    Deadline,
+    #[error("the issuer has no introspection endpoint")]
+    NoEndpoint,
+    #[error("the endpoint rejected our credentials: check the client id and secret")]
+    ClientRejected,
+    #[error("the answer is not JSON with a boolean `active`")]
+    NotAnAnswer,
+}
+
+/// What of an issuer's settings concerns introspection.
+pub(super) struct Terms {
+    pub(super) realm: Arc<Realm>,
+    pub(super) audiences: Audiences,
+    pub(super) skew: Duration,
+}
+
+impl Introspection {
+    pub(super) fn new(
+        settings: IntrospectionSettings,
+        discovery: Arc<Discovery>,
+        terms: Terms,
+        clock: SharedClock,
+    ) -> Self {
+        Self {
+            credentials: basic(&settings),
+            discovery,
+            settings,
+            realm: terms.realm,
+            audiences: terms.audiences,
+            skew: terms.skew,
+            clock,
+            breaker: Breaker::default(),
+            permits: Arc::new(Semaphore::new(MAX_CALLS_IN_FLIGHT)),
+            calls: Mutex::default(),
+            refused: Cache::new(MAX_REFUSED_TOKENS),
+        }
+    }
+
+    pub(super) async fn verify(self: &Arc<Self>, token: &str, now: Now) -> Answer {
+        if let Some((refusal, until)) = self.refused.get(token)
+            && now.mono_millis() < until
+        {
+            return Err(refusal);
+        }
+        let mut answer = self.join_or_start(token, now)?;
+        match answer.wait_for(Option::is_some).await {
+            Ok(answer) => answer.clone().unwrap_or(Err(Refusal::IntrospectionUnavailable)),
+            // The call's task died without an answer.
+            Err(_) => Err(Refusal::IntrospectionUnavailable),
+        }
+    }
+
+    fn join_or_start(
+        self: &Arc<Self>,
+        token: &str,
+        now: Now,
+    ) -> Result<watch::Receiver<Option<Answer>>, Refusal> {
+        let mut calls = self.calls.lock();
+        if let Some(running) = calls.get(token) {
+            return Ok(running.clone());
+        }
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        let permit = permit.map_err(|_| Refusal::IntrospectionUnavailable)?;
+        if !self.breaker.permits(now) {
+            return Err(Refusal::IntrospectionUnavailable);
+        }
+        let (sender, answer) = watch::channel(None);
+        calls.insert(token.into(), answer.clone());
+        let call = Call { of: Arc::clone(self), token: token.into(), _permit: permit };
+        tokio::spawn(async move {
+            sender.send_replace(Some(call.make().await));
+        });
+        Ok(answer)
+    }
+
+    async fn ask(&self, token: &str) -> Result<Claims, Fault> {
+        let endpoints = self.discovery.endpoints(self.clock.now()).await?;
+        let endpoint = endpoints.introspection.as_ref().ok_or(Fault::NoEndpoint)?;
+        let request = self
+            .discovery
+            .request(Method::POST, endpoint)
+            .header(AUTHORIZATION, &self.credentials)
+            .header(ACCEPT, "application/json")
+            .form(&[("token", token), ("token_type_hint", "access_token")]);
+        let response = request.send().await.map_err(FetchError::from)?;
+        if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(Fault::ClientRejected);
+        }
+        let body = fetch::body(response, MAX_RESPONSE_BYTES).await?;
+        let claims = Claims::parse(&body).map_err(|_| Fault::NotAnAnswer)?;
+        if claims.get("active").is_some_and(Value::is_boolean) {
+            Ok(claims)
+        } else {
+            Err(Fault::NotAnAnswer)
+        }
+    }
+
+    /// Whom an answer speaks of. An issuer may leave out `iss` and `exp`, it knows its own tokens;
+    /// what it does say is checked as in a JWT.
+    fn read(&self, claims: &Claims) -> Answer {
+        let now = self.clock.now();
+        if claims.get("active") != Some(&Value::Bool(true)) {
+            return Err(Refusal::Inactive);
+        }
+        if claims.text("iss")?.is_some_and(|issuer| *issuer != *self.realm.issuer) {
+            return Err(Refusal::WrongIssuer);
+        }
+        claims.check_unbound()?;
+        check_token_type(claims)?;
+        let expiry = claims.expiry(now)?.unwrap_or(u64::MAX);
+        claims.check_started(now, self.skew)?;
+        claims.check_audience(&self.audiences)?;
+        let believed_until = now.unix_millis().saturating_add(millis(self.settings.ttl));
+        Ok((Principal::new(&self.realm, claims)?, expiry.min(believed_until)))
+    }
+}
+
+/// One call; dropping it, finished or not, lets the next one for this token start.
+struct Call {
+    of: Arc<Introspection>,
+    token: Box<str>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Call {
+    async fn make(&self) -> Answer {
+        let of = &self.of;
+        let asked = tokio::time::timeout(of.settings.timeout, of.ask(&self.token)).await;
+        let claims = match asked.unwrap_or(Err(Fault::Deadline)) {
+            Ok(claims) => claims,
+            Err(fault) => {
+                of.breaker.failed();
+                tracing::warn!(issuer = %of.realm.issuer, %fault, "introspection failed");
+                return Err(Refusal::IntrospectionUnavailable);
+            }
+        };
+        of.breaker.succeeded();
+        let answer = of.read(&claims);
+        if let Err(refusal) = &answer {
+            let until = of.clock.now().mono_millis() + millis(of.settings.negative_ttl);
+            of.refused.insert(self.token.clone(), (*refusal, until));
+        }
+        answer
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.of.calls.lock().remove(&self.token);
+    }
+}
+
+impl std::fmt::Debug for Introspection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Introspection").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Refresh tokens and tokens of other schemes are active too.
+fn check_token_type(claims: &Claims) -> Result<(), Refusal> {
+    let is_bearer = claims.text("token_type")?.is_none_or(|kind| {
+        kind.eq_ignore_ascii_case("Bearer") || kind.eq_ignore_ascii_case("access_token")
+    });
+    if is_bearer { Ok(()) } else { Err(Refusal::WrongTokenKind) }
+}
+
+/// RFC 6749 section 2.3.1: both halves are form-encoded before they are joined.
+fn basic(settings: &IntrospectionSettings) -> HeaderValue {
+    use base64::Engine as _;
+    let encode =
+        |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+    let pair =
+        format!("{}:{}", encode(&settings.client_id), encode(settings.client_secret.expose()));
+    let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+    // Base64 is always a legal header value.
+    let mut value = HeaderValue::from_str(&format!("Basic {encoded}"))
+        .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+    value.set_sensitive(true);
+    value
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,192 @@
+//! Compact JWS (RFC 7515) with the profile of RFC 8725: one signature, no extensions, no keys
+//! from the token itself.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::Refusal;
+use super::algorithm::Algorithm;
+use super::json;
+use super::keys::jwks::VerifyingKey;
+
+/// Longest protected header, encoded. Generous for an embedded `x5c` chain that is then ignored.
+const MAX_HEADER_BYTES: usize = 8 * 1024;
+const MAX_HEADER_DEPTH: usize = 6;
+const MAX_KID_BYTES: usize = 256;
+
+/// Extensions that change what is signed or how the payload is read. `crit` is among them because
+/// we understand no extension, so that whatever it lists must be refused (RFC 7515 section 4.1.11).
+const REFUSED_PARAMETERS: [&str; 4] = ["crit", "b64", "zip", "enc"];
+
+/// A parsed token whose signature was not verified yet.
+pub(super) struct Jws<'a> {
+    pub(super) header: Header,
+    payload: Vec<u8>,
+    signing_input: &'a str,
+    signature: &'a str,
+}
+
+/// What we use of the protected header. `jku`, `jwk`, `x5u` and `x5c` are not even read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Option<String>,
+    /// `typ` is `at+jwt` (RFC 9068): the token says that it is an access token.
+    pub(super) is_declared_access_token: bool,
+}
+
+impl<'a> Jws<'a> {
+    /// Parses three non-empty canonical base64url parts, the first a header that we can honour.
+    pub(super) fn parse(token: &'a str) -> Result<Self, Refusal> {
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(Refusal::MalformedToken)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(Refusal::MalformedToken)?;
+        if header.len() > MAX_HEADER_BYTES || payload.is_empty() || signature.is_empty() {
+            return Err(Refusal::MalformedToken);
+        }
+        let header = Header::parse(&decode(header)?)?;
+        let payload = decode(payload)?;
+        if !header.algorithm.fits_signature(decode(signature)?.len()) {
+            return Err(Refusal::BadSignature);
+        }
+        Ok(Self { header, payload, signing_input, signature })
+    }
+
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Verifies the signature; the key must be one for the header's algorithm.
+    pub(super) fn verify(&self, key: &VerifyingKey) -> Result<(), Refusal> {
+        if !key.algorithms().contains(self.header.algorithm) {
+            return Err(Refusal::AlgorithmNotAllowed);
+        }
+        let message = self.signing_input.as_bytes();
+        let algorithm = self.header.algorithm.verifier();
+        match jsonwebtoken::crypto::verify(self.signature, message, key.material(), algorithm) {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(Refusal::BadSignature),
+        }
+    }
+}
+
+impl Header {
+    fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        let object =
+            json::parse_object(bytes, MAX_HEADER_DEPTH).map_err(|_| Refusal::MalformedToken)?;
+        if REFUSED_PARAMETERS.iter().any(|name| object.contains_key(*name)) || is_nested(&object) {
+            return Err(Refusal::MalformedToken);
+        }
+        let algorithm = match object.get("alg") {
+            Some(Value::String(name)) => name.parse().map_err(|_| Refusal::AlgorithmNotAllowed)?,
+            _ => return Err(Refusal::MalformedToken),
+        };
+        Ok(Self {
+            algorithm,
+            kid: parse_kid(object.get("kid"))?,
+            is_declared_access_token: parse_typ(object.get("typ"))?,
+        })
+    }
+}
+
+/// A JWT inside the JWT (RFC 7519 section 5.2): the claims would be those of nobody.
+fn is_nested(header: &Map<String, Value>) -> bool {
+    header.get("cty").is_some_and(|cty| {
+        cty.as_str().is_none_or(|cty| {
+            cty.eq_ignore_ascii_case("JWT") || cty.eq_ignore_ascii_case("application/jwt")
+        })
+    })
+}
+
+fn parse_kid(kid: Option<&Value>) -> Result<Option<String>, Refusal> {
+    match kid {
+        None => Ok(None),
+        Some(Value::String(kid)) if is_legal_kid(kid) => Ok(Some(kid.clone())),
+        Some(_) => Err(Refusal::MalformedToken),
+    }
+}
+
+/// Key names are opaque, but nobody needs long ones or control characters in them.
+pub(super) fn is_legal_kid(kid: &str) -> bool {
+    (1..=MAX_KID_BYTES).contains(&kid.len()) && !kid.chars().any(char::is_control)
+}
+
+/// Whether the token declares itself an access token. ZITADEL's say `JWT`, as its ID tokens do.
+fn parse_typ(typ: Option<&Value>) -> Result<bool, Refusal> {
+    let typ = match typ {
+        None => return Ok(false),
+        Some(Value::String(typ)) => typ,
+        Some(_) => return Err(Refusal::MalformedToken),
+    };
+    if typ.eq_ignore_ascii_case("JWT") {
+        Ok(false)
+    } else if typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt") {
+        Ok(true)
+    } else {
+        Err(Refusal::WrongTokenKind)
+    }
+}
+
+/// Refuses padding, white space, the other alphabet and non-zero trailing bits: each would give
+/// one token many spellings.
+fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::MalformedToken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(header: &str, expected: Result<(Algorithm, Option<&str>, bool), Refusal>) {
+        let parsed = Header::parse(header.as_bytes());
+        let expected = expected.map(|(algorithm, kid, is_declared_access_token)| Header {
+            algorithm,
+            kid: kid.map(str::to_owned),
+            is_declared_access_token,
+        });
+        assert_eq!(parsed, expected, "{header}");
+    }
+
+    #[test]
+    fn the_three_spellings_of_an_access_token_are_accepted() {
+        check(r#"{"alg":"RS256"}"#, Ok((Algorithm::RS256, None, false)));
+        check(r#"{"alg":"ES256","kid":"1","typ":"JWT"}"#, Ok((Algorithm::ES256, Some("1"), false)));
+        for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"] {
+            let header = format!(r#"{{"alg":"EdDSA","typ":"{typ}"}}"#);
+            check(&header, Ok((Algorithm::EdDSA, None, true)));
+        }
+    }
+
+    #[test]
+    fn other_kinds_of_jwt_are_refused() {
+        for typ in ["logout+jwt", "dpop+jwt", "secevent+jwt", "JOSE", "", "at+jwt "] {
+            let header = format!(r#"{{"alg":"RS256","typ":"{typ}"}}"#);
+            check(&header, Err(Refusal::WrongTokenKind));
+        }
+        check(r#"{"alg":"RS256","typ":1}"#, Err(Refusal::MalformedToken));
+    }
+
+    #[test]
+    fn keys_in_the_header_are_ignored() {
+        check(
+            r#"{"alg":"RS256","jku":"http://x","x5u":"http://x","x5c":["a"],"jwk":{"k":[1]}}"#,
+            Ok((Algorithm::RS256, None, false)),
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_any_text_never_panics(text in "\\PC{0,80}") {
+            let _ = Jws::parse(&text);
+        }
+
+        #[test]
+        fn parsing_any_header_bytes_never_panics(
+            bytes in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let _ = Header::parse(&bytes);
+        }
+    }
+}

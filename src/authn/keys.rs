@@ -1,0 +1,254 @@
+//! The life of an issuer's keys: loaded, refreshed, looked up, given up.
+//!
+//! Readers take the current snapshot. A fetch that fails, or brings something that is no good key
+//! set, leaves the snapshot as it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use self::fetch::{FetchError, KeySource};
+use self::jwks::KeySet;
+use super::Refusal;
+use super::jwt::Jws;
+use crate::clock::{Now, SharedClock};
+
+pub(in crate::authn) mod discovery;
+pub mod fetch;
+mod jwk;
+pub mod jwks;
+mod roca;
+#[cfg(test)]
+mod tests;
+
+/// Pause between attempts while there are no keys at all.
+const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(1);
+/// Longest pause after a failed refresh while the old keys serve.
+const RETRY_WITH_KEYS: Duration = Duration::from_secs(15);
+/// Time between two fetches that unknown kids may cause.
+const COOL_DOWN: Duration = Duration::from_secs(5);
+/// How long a request waits for the fetch that its kid caused.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// What all issuers' keys tell the rest of the process.
+#[derive(Debug)]
+pub(super) struct KeyEvents {
+    generation: AtomicU64,
+    unloaded: AtomicUsize,
+    ready: watch::Sender<bool>,
+}
+
+impl KeyEvents {
+    pub(super) fn new(issuers: usize) -> Self {
+        Self {
+            generation: AtomicU64::new(1),
+            unloaded: AtomicUsize::new(issuers),
+            ready: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    fn first_loaded(&self) {
+        if self.unloaded.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.ready.send_replace(true);
+        }
+    }
+}
+
+/// Ages at which keys are fetched again, and no longer believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyLife {
+    pub(super) soft: Duration,
+    pub(super) hard: Duration,
+}
+
+/// The keys of one issuer.
+#[derive(Debug)]
+pub(super) struct IssuerKeys {
+    issuer: Arc<str>,
+    source: Arc<dyn KeySource>,
+    life: KeyLife,
+    clock: SharedClock,
+    events: Arc<KeyEvents>,
+    current: ArcSwapOption<Loaded>,
+    /// Held while fetching, so that a slow old answer cannot replace a newer one.
+    fetching: tokio::sync::Mutex<()>,
+    refetch: Mutex<Option<Refetch>>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    set: KeySet,
+    at: Now,
+}
+
+/// The last fetch that an unknown kid caused. `done` holds whether it brought a key set.
+#[derive(Debug)]
+struct Refetch {
+    started: Now,
+    done: watch::Receiver<Option<bool>>,
+}
+
+impl IssuerKeys {
+    pub(super) fn new(
+        issuer: Arc<str>,
+        source: Arc<dyn KeySource>,
+        life: KeyLife,
+        clock: SharedClock,
+        events: Arc<KeyEvents>,
+    ) -> Self {
+        Self {
+            issuer,
+            source,
+            life,
+            clock,
+            events,
+            current: ArcSwapOption::empty(),
+            fetching: tokio::sync::Mutex::new(()),
+            refetch: Mutex::new(None),
+        }
+    }
+
+    /// Verifies a token's signature and returns until when, in milliseconds since the epoch, the
+    /// key may be believed.
+    pub(super) async fn verify(self: &Arc<Self>, jws: &Jws<'_>, now: Now) -> Result<u64, Refusal> {
+        if let Some(verified) = self.verify_with_current(jws, now)? {
+            return verified;
+        }
+        if jws.header.kid.is_none() {
+            return Err(Refusal::UnknownKey);
+        }
+        if !self.refetch(now).await {
+            return Err(Refusal::KeysUnavailable);
+        }
+        self.verify_with_current(jws, self.clock.now())?.unwrap_or(Err(Refusal::UnknownKey))
+    }
+
+    /// `None` when the current keys do not have the one that the token names.
+    fn verify_with_current(
+        &self,
+        jws: &Jws<'_>,
+        now: Now,
+    ) -> Result<Option<Result<u64, Refusal>>, Refusal> {
+        let loaded = self.current.load();
+        let loaded = loaded.as_deref().ok_or(Refusal::KeysUnavailable)?;
+        let left = self.life.hard.checked_sub(now.since(loaded.at));
+        let left = left.ok_or(Refusal::KeysUnavailable)?;
+        let believed_until = now.unix_millis().saturating_add(millis(left));
+        let key = loaded.set.find(jws.header.kid.as_deref(), jws.header.algorithm);
+        Ok(key.map(|key| jws.verify(key).map(|()| believed_until)))
+    }
+
+    /// Fetches the keys once for all who wait, unless that was tried within the cool-down. Returns
+    /// whether the current keys are those of a successful attempt.
+    async fn refetch(self: &Arc<Self>, now: Now) -> bool {
+        let mut done = self.join_or_start(now);
+        let finished = tokio::time::timeout(MAX_WAIT, done.wait_for(Option::is_some)).await;
+        matches!(finished, Ok(Ok(done)) if *done == Some(true))
+    }
+
+    fn join_or_start(self: &Arc<Self>, now: Now) -> watch::Receiver<Option<bool>> {
+        let mut refetch = self.refetch.lock();
+        if let Some(last) = &*refetch {
+            let is_running = last.done.borrow().is_none() && last.done.has_changed().is_ok();
+            if is_running || now.since(last.started) < COOL_DOWN {
+                return last.done.clone();
+            }
+        }
+        let (sender, done) = watch::channel(None);
+        *refetch = Some(Refetch { started: now, done: done.clone() });
+        let keys = Arc::clone(self);
+        // A task of its own: the client that caused the fetch may go away, the others still wait.
+        tokio::spawn(async move {
+            tracing::info!(issuer = %keys.issuer, "fetching keys because of an unknown kid");
+            sender.send_replace(Some(keys.fetch().await));
+        });
+        done
+    }
+
+    /// Fetches and installs; a failure is logged and leaves the current keys.
+    async fn fetch(&self) -> bool {
+        let _one_at_a_time = self.fetching.lock().await;
+        match self.source.load(self.clock.now()).await {
+            Ok(set) => {
+                self.install(set);
+                true
+            }
+            Err(error) => {
+                self.warn(&error);
+                false
+            }
+        }
+    }
+
+    fn install(&self, set: KeySet) {
+        let loaded = Arc::new(Loaded { set, at: self.clock.now() });
+        match self.current.swap(Some(Arc::clone(&loaded))) {
+            None => {
+                tracing::info!(issuer = %self.issuer, keys = loaded.set.len(), "keys loaded");
+                self.events.first_loaded();
+            }
+            // After the swap: whoever reads the new generation also reads the new keys.
+            Some(previous) if !previous.set.is_within(&loaded.set) => {
+                tracing::info!(issuer = %self.issuer, "keys were withdrawn");
+                self.events.generation.fetch_add(1, Ordering::AcqRel);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn warn(&self, error: &FetchError) {
+        let age = self.current.load().as_deref().map(|loaded| self.clock.now().since(loaded.at));
+        let age_secs = age.map(|age| age.as_secs());
+        tracing::warn!(issuer = %self.issuer, %error, age_secs, "failed to load keys");
+    }
+
+    /// One refresh; returns the pause until the next.
+    pub(super) async fn refresh(&self) -> Duration {
+        if self.fetch().await {
+            jittered(self.life.soft)
+        } else if self.current.load().is_none() {
+            RETRY_WITHOUT_KEYS
+        } else {
+            jittered(self.life.soft.min(RETRY_WITH_KEYS))
+        }
+    }
+
+    /// Keeps the keys fresh until `shutdown` says so.
+    pub(super) async fn refresh_loop(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+        loop {
+            let cycle = async {
+                let pause = self.refresh().await;
+                tokio::time::sleep(pause).await;
+            };
+            tokio::select! {
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                () = cycle => {}
+            }
+        }
+    }
+}
+
+/// ±10 %, so that replicas do not ask all at once.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.9 + 0.2 * fastrand::f64())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,73 @@
+//! Documents from an issuer: no redirects, no proxies, bounded in time and size.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::jwks::{JwksError, KeySet};
+use crate::clock::Now;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where an issuer's keys come from.
+#[async_trait]
+pub trait KeySource: Send + Sync + std::fmt::Debug {
+    /// Loads the current key set.
+    async fn load(&self, now: Now) -> Result<KeySet, FetchError>;
+}
+
+/// Why a document could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No answer within the deadline.
+    #[error("no answer: {0}")]
+    Request(#[from] reqwest::Error),
+    /// Anything but 200; a redirect too, since it could lead anywhere.
+    #[error("unexpected status {0}")]
+    Status(u16),
+    /// More bytes than such a document needs.
+    #[error("document larger than {0} bytes")]
+    TooLarge(usize),
+    /// Not a discovery document.
+    #[error("not a discovery document")]
+    NotDiscovery,
+    /// The document describes somebody else (`OpenID` Connect Discovery section 4.3).
+    #[error("the discovery document is of issuer {0:?}")]
+    IssuerMismatch(String),
+    /// An endpoint that is missing, no URL, or not protected by TLS although the issuer is.
+    #[error("the discovery document has no usable {0}")]
+    Endpoint(&'static str),
+    /// The key set itself.
+    #[error(transparent)]
+    Jwks(#[from] JwksError),
+}
+
+/// The client for everything that issuers are asked.
+pub(in crate::authn) fn client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent("auth-gateway")
+        .build()
+}
+
+/// Reads the body of a 200, at most `limit` bytes of it.
+pub(in crate::authn) async fn body(
+    mut response: reqwest::Response,
+    limit: usize,
+) -> Result<Vec<u8>, FetchError> {
+    if response.status() != reqwest::StatusCode::OK {
+        return Err(FetchError::Status(response.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > limit {
+            return Err(FetchError::TooLarge(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

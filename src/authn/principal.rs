@@ -1,0 +1,272 @@
+//! Who calls: the evidence that a credential was verified.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::Refusal;
+use super::claims::Claims;
+use super::user_template::UserTemplate;
+
+/// Longest value of a header that is made from a claim.
+const MAX_CLAIM_HEADER_BYTES: usize = 1024;
+
+/// The verified caller. Only verification makes one.
+#[derive(Clone)]
+pub struct Principal {
+    issuer_index: usize,
+    issuer: Arc<str>,
+    subject: Box<str>,
+    user: Box<str>,
+    id_header: HeaderValue,
+    roles: Vec<String>,
+    scopes: Vec<String>,
+    audiences: Vec<String>,
+    client_id: Option<String>,
+    session_id: Option<String>,
+    issued_at: Option<u64>,
+    is_delegated: bool,
+    claim_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What an issuer's principals have in common.
+#[derive(Debug)]
+pub(super) struct Realm {
+    pub(super) index: usize,
+    pub(super) issuer: Arc<str>,
+    /// Of all issuers, in their order.
+    pub(super) templates: Arc<[UserTemplate]>,
+    pub(super) claim_headers: Vec<(HeaderName, String)>,
+}
+
+impl Principal {
+    pub(super) fn new(realm: &Realm, claims: &Claims) -> Result<Self, Refusal> {
+        let subject = claims.text("sub")?.ok_or(Refusal::MalformedToken)?;
+        let template = realm.templates.get(realm.index).ok_or(Refusal::WrongIssuer)?;
+        let user = template.user(subject, &realm.templates)?;
+        // Names without the type stay unique: a subject never has the colon of another type.
+        let id = user.strip_prefix("user:").unwrap_or(&user);
+        let id_header = HeaderValue::from_str(id).map_err(|_| Refusal::MalformedToken)?;
+        let client_id = claims.get("client_id").or_else(|| claims.get("azp"));
+        Ok(Self {
+            issuer_index: realm.index,
+            issuer: Arc::clone(&realm.issuer),
+            subject: subject.into(),
+            id_header,
+            user: user.into(),
+            roles: claims.roles(),
+            scopes: owned(claims.scopes()?),
+            audiences: owned(claims.audiences()?),
+            client_id: client_id.and_then(Value::as_str).map(str::to_owned),
+            session_id: claims.text("sid")?.map(str::to_owned),
+            issued_at: claims.issued_at()?,
+            is_delegated: claims.get("act").is_some(),
+            claim_headers: claim_headers(&realm.claim_headers, claims),
+        })
+    }
+
+    /// Position of the issuer in the configuration.
+    pub fn issuer_index(&self) -> usize {
+        self.issuer_index
+    }
+
+    /// The issuer's URL, exactly as in `iss`.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The `sub` claim. Unique within the issuer only; [`Principal::user`] is unique.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The `OpenFGA` user, for example `user:281`; the name by which caches, limits and revocations
+    /// know the principal.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The value of `X-User-ID`: [`Principal::user`] without the type `user:`.
+    pub fn id_header(&self) -> &HeaderValue {
+        &self.id_header
+    }
+
+    /// Project roles, sorted; those of a named project also as `{project}:{role}`.
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// Granted scopes, in the token's order.
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// Whom the token is meant for, in the token's order.
+    pub fn audiences(&self) -> &[String] {
+        &self.audiences
+    }
+
+    /// Whether the principal has at least one of these roles.
+    pub fn has_any_role(&self, roles: &[impl AsRef<str>]) -> bool {
+        roles.iter().any(|role| contains(&self.roles, role.as_ref()))
+    }
+
+    /// Whether the token was granted every one of these scopes.
+    pub fn has_all_scopes(&self, scopes: &[impl AsRef<str>]) -> bool {
+        scopes.iter().all(|scope| contains(&self.scopes, scope.as_ref()))
+    }
+
+    /// Whether the token is meant for at least one of these audiences.
+    pub fn has_any_audience(&self, audiences: &[impl AsRef<str>]) -> bool {
+        audiences.iter().any(|audience| contains(&self.audiences, audience.as_ref()))
+    }
+
+    /// The client that the token was issued to (`client_id`, else `azp`).
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// The login session (`sid`), where the token names one.
+    pub fn session_id(&self) -> Option<&str> {
+        self.session_id.as_deref()
+    }
+
+    /// `iat` in milliseconds since the epoch.
+    pub fn issued_at_millis(&self) -> Option<u64> {
+        self.issued_at
+    }
+
+    /// Whether somebody else acts for the subject (`act`, RFC 8693 section 4.1).
+    pub fn is_delegated(&self) -> bool {
+        self.is_delegated
+    }
+
+    /// The configured claims that the token has, as headers for the upstream.
+    pub fn claim_headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.claim_headers
+    }
+
+    /// A principal out of nothing, for specifications of other modules.
+    #[cfg(test)]
+    pub(crate) fn for_specification(claims: &Value) -> Self {
+        let realm = Realm {
+            index: 0,
+            issuer: "https://issuer.example".into(),
+            templates: Arc::new([UserTemplate::default()]),
+            claim_headers: Vec::new(),
+        };
+        let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
+        Self::new(&realm, &claims).expect("principal")
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("issuer", &self.issuer)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+fn owned(texts: Vec<&str>) -> Vec<String> {
+    texts.into_iter().map(str::to_owned).collect()
+}
+
+fn contains(list: &[String], wanted: &str) -> bool {
+    list.iter().any(|item| item == wanted)
+}
+
+fn claim_headers(
+    wanted: &[(HeaderName, String)],
+    claims: &Claims,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let header = |(name, claim): &(HeaderName, String)| {
+        let value = claim_value(claims.get(claim)?)?;
+        Some((name.clone(), value))
+    };
+    wanted.iter().filter_map(header).collect()
+}
+
+/// Text that is safe in a header as it is; anything else as a byte sequence of RFC 9651
+/// (`:base64:`). A leading colon is encoded too, so that the two cannot be confused, and a comma,
+/// so that nobody splits the value.
+fn claim_value(value: &Value) -> Option<HeaderValue> {
+    let text = match value {
+        Value::Null => return None,
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b',')
+        && !text.starts_with([' ', ':'])
+        && !text.ends_with(' ');
+    let text = if is_plain { text } else { format!(":{}:", STANDARD.encode(text)) };
+    (text.len() <= MAX_CLAIM_HEADER_BYTES).then(|| HeaderValue::from_str(&text).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check_header(claim: &Value, expected: Option<&str>) {
+        let value = claim_value(claim);
+        assert_eq!(value.as_ref().and_then(|value| value.to_str().ok()), expected, "{claim}");
+    }
+
+    #[test]
+    fn claims_become_headers_that_cannot_be_split_or_injected() {
+        check_header(&json!("Anne Smith"), Some("Anne Smith"));
+        check_header(&json!(42), Some("42"));
+        check_header(&json!(true), Some("true"));
+        check_header(&json!("Zoë"), Some(":Wm/Dqw==:"));
+        check_header(&json!("a\r\nX-Evil: 1"), Some(":YQ0KWC1FdmlsOiAx:"));
+        check_header(&json!("a,b"), Some(":YSxi:"));
+        check_header(&json!(":YQ==:"), Some(":OllRPT06:"));
+        check_header(&json!(" a"), Some(":IGE=:"));
+        check_header(&json!(["a", "b"]), Some(":WyJhIiwiYiJd:"));
+        check_header(&json!(null), None);
+        check_header(&json!("a".repeat(1024)), Some(&"a".repeat(1024)));
+        check_header(&json!("a".repeat(1025)), None);
+        check_header(&json!("ä".repeat(500)), None);
+    }
+
+    #[test]
+    fn requirements_compare_whole_names() {
+        let principal = Principal::for_specification(&json!({
+            "sub": "281", "scope": "read write", "aud": ["gateway"], "client_id": "app",
+            "urn:zitadel:iam:org:project:roles": {"admin": {}},
+        }));
+        assert!(principal.has_any_role(&["x", "admin"]));
+        assert!(!principal.has_any_role(&["adm", "Admin"]));
+        assert!(principal.has_all_scopes(&["read", "write"]));
+        assert!(!principal.has_all_scopes(&["read", "delete"]));
+        assert!(principal.has_any_audience(&["gateway"]));
+        assert!(!principal.has_any_audience(&["gate"]));
+        assert_eq!(principal.client_id(), Some("app"));
+        assert_eq!(principal.id_header(), "281");
+        assert_eq!(principal.user(), "user:281");
+    }
+
+    #[test]
+    fn the_identity_of_a_further_issuer_carries_its_prefix() {
+        let realm = Realm {
+            index: 1,
+            issuer: "https://acme.example".into(),
+            templates: Arc::new([
+                UserTemplate::default(),
+                UserTemplate::parse("user:acme|{sub}").expect("template"),
+            ]),
+            claim_headers: Vec::new(),
+        };
+        let claims = Claims::parse(br#"{"sub":"7"}"#).expect("claims");
+        let principal = Principal::new(&realm, &claims).expect("principal");
+        assert_eq!((principal.subject(), principal.user()), ("7", "user:acme|7"));
+        assert_eq!(principal.id_header(), "acme|7");
+    }
+}
