@@ -19,6 +19,7 @@ mod local;
 mod overflow;
 mod redis_sync;
 mod share;
+mod shutdown;
 mod sweep;
 mod table;
 mod tally;

@@ -30,6 +30,7 @@ use self::exchange::Exchange;
 use self::session::Session;
 use super::local::Limiter;
 use super::share::Share;
+use super::shutdown;
 use crate::clock::SharedClock;
 
 /// One replica's end of the exchange; owned by the task that runs it.
@@ -75,7 +76,7 @@ impl RedisSync {
         loop {
             tokio::select! {
                 _ = period.tick() => self.sync_once().await,
-                _ = shutdown.wait_for(|stop| *stop) => break,
+                () = shutdown::requested(&mut shutdown) => break,
             }
         }
         if self.session.is_some() {

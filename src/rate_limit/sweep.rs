@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::local::Limiter;
+use super::shutdown;
 use crate::clock::SharedClock;
 
 const PERIOD: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ pub async fn sweep_until_shutdown(
     loop {
         tokio::select! {
             _ = period.tick() => sweep_once(&limiter, &clock).await,
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = shutdown::requested(&mut shutdown) => return,
         }
     }
 }

@@ -156,7 +156,7 @@ async fn a_full_table_makes_room_from_expired_windows_without_a_sweep() {
     for number in 0..48 {
         story.admitted_client(unique_address(number), 1);
     }
-    story.clock.advance(Duration::from_secs(180));
+    story.clock.advance(Duration::from_mins(3));
     for number in 1_000..1_500 {
         story.admitted_client(unique_address(number), 1);
     }
@@ -195,4 +195,14 @@ fn an_id_of_another_limiter_admits_nothing() {
     let story = Story::with_room_for(100);
     let small = Limiter::new(Vec::new(), 100, story.clock.now()).unwrap();
     assert!(small.charge(story.client, KeyRef::Text("alice"), story.clock.now()).is_err());
+}
+
+#[tokio::test]
+async fn the_sweep_ends_at_shutdown() {
+    let Story { clock, limiter, .. } = Story::with_room_for(100);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let sweep = crate::rate_limit::sweep_until_shutdown(Arc::new(limiter), clock, stopped);
+    let sweeping = tokio::spawn(sweep);
+    stop.send(true).unwrap();
+    sweeping.await.unwrap();
 }

@@ -67,6 +67,10 @@ impl Replica {
         self.clock.advance(Duration::from_millis(limit.window_millis() - elapsed));
     }
 
+    fn queue_everything(&self) {
+        (0..Limiter::SHARDS).for_each(|shard| self.limiter.mark_unsynced(shard));
+    }
+
     /// Longer than any delay between two attempts.
     fn wait_out_the_backoff(&self) {
         self.clock.advance(Duration::from_secs(5));
@@ -123,9 +127,7 @@ async fn telling_the_same_counts_again_changes_nothing() {
     replicas[0].admitted(ALICE, 20);
     replicas[1].admitted(ALICE, 30);
     for _ in 0..5 {
-        for shard in 0..Limiter::SHARDS {
-            replicas.each_ref().map(|replica| replica.limiter.mark_unsynced(shard));
-        }
+        replicas.iter().for_each(Replica::queue_everything);
         sync_all(&mut replicas).await;
     }
     assert_eq!(replicas.each_ref().map(|replica| replica.remaining(ALICE)), [50, 50]);
@@ -138,7 +140,7 @@ async fn a_replica_that_joins_in_the_next_window_learns_the_previous_one() {
     sync_all(&mut replicas).await;
     replicas[0].admitted(ALICE, 80);
     replicas[0].exchange().await;
-    replicas.each_ref().map(Replica::enter_next_window);
+    replicas.iter().for_each(Replica::enter_next_window);
     assert_eq!(replicas[1].admitted(ALICE, 1), 1);
     replicas[1].exchange().await;
     assert_eq!(replicas[1].remaining(ALICE), 20);
@@ -150,7 +152,7 @@ async fn the_last_counts_of_a_window_are_told_after_its_end() {
     let mut replicas = [Replica::of(&redis.url()), Replica::of(&redis.url())];
     sync_all(&mut replicas).await;
     replicas[0].admitted(ALICE, 80);
-    replicas.each_ref().map(Replica::enter_next_window);
+    replicas.iter().for_each(Replica::enter_next_window);
     replicas[1].admitted(ALICE, 1);
     replicas[1].exchange().await;
     assert_eq!(replicas[1].remaining(ALICE), 99);
@@ -195,16 +197,14 @@ async fn without_redis_each_replica_admits_its_share_and_afterwards_nothing_is_c
     replicas[0].admitted(ALICE, 60);
     replicas[1].admitted(ALICE, 30);
     sync_all(&mut replicas).await;
-    replicas[0].exchange().await;
-    for shard in 0..Limiter::SHARDS {
-        replicas[0].limiter.mark_unsynced(shard);
-    }
+    replicas.iter().for_each(Replica::wait_out_the_backoff);
+    replicas.iter().for_each(Replica::queue_everything);
     sync_all(&mut replicas).await;
 
     redis.stop();
     for _ in 0..3 {
+        replicas.iter().for_each(Replica::wait_out_the_backoff);
         sync_all(&mut replicas).await;
-        replicas.each_ref().map(Replica::wait_out_the_backoff);
     }
     assert!(replicas.iter().all(|replica| !replica.state().connected));
     assert_eq!(replicas[0].admitted(ALICE, 1_000), 0, "more than its half already");
@@ -213,10 +213,12 @@ async fn without_redis_each_replica_admits_its_share_and_afterwards_nothing_is_c
     assert_eq!(replicas[1].admitted(KeyRef::Text("bob"), 1_000), 50);
 
     redis.restart();
+    replicas.iter().for_each(Replica::wait_out_the_backoff);
     sync_all(&mut replicas).await;
-    replicas[0].admitted(ALICE, 1);
+    replicas.iter().for_each(Replica::queue_everything);
     sync_all(&mut replicas).await;
     assert!(replicas.iter().all(|replica| replica.state().connected));
+    assert!(replicas.iter().all(|replica| replica.admitted(ALICE, 10) == 0));
     assert_eq!(replicas[1].state().replicas, 2);
     for key in [ALICE, KeyRef::Text("bob")] {
         let fingerprint = key.probe().fingerprint();
@@ -365,7 +367,9 @@ async fn a_redis_that_may_evict_is_warned_about_once() {
     let mut replica = Replica::of(&redis.url());
     replica.sync.sync_once().await;
     redis.stop();
+    replica.wait_out_the_backoff();
     replica.sync.sync_once().await;
+    assert!(!replica.state().connected);
     redis.restart();
     redis.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
     replica.wait_out_the_backoff();
