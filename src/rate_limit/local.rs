@@ -1,0 +1,230 @@
+//! The limiter of this replica.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::counts::Counts;
+use super::epoch::{Epoch, EpochMillis};
+use super::key::{KeyRef, Probe};
+use super::limit::Limit;
+use super::overflow::Overflow;
+use super::share::Share;
+use super::table::{SHARDS, Table};
+use super::unsynced::Unsynced;
+use super::window::{Exceeded, Standing, Window};
+use crate::clock::Now;
+
+/// Names a limit of one [`Limiter`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LimitId(u16);
+
+/// Why a limiter cannot be built.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LimiterError {
+    /// Rules refer to limits by name.
+    #[error("two limits are named {name:?}")]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// A limit's number is kept in 16 bits.
+    #[error("{limits} limits are too many")]
+    TooManyLimits {
+        /// How many were given.
+        limits: usize,
+    },
+}
+
+/// All limits and the windows of all keys.
+#[derive(Debug)]
+pub struct Limiter {
+    limits: Box<[Counted]>,
+    table: Table,
+    epoch: Epoch,
+    /// Into how many parts limits are split at present.
+    parts: AtomicU32,
+    unsynced: Unsynced,
+    max_keys: usize,
+}
+
+#[derive(Debug)]
+struct Counted {
+    limit: Limit,
+    overflow: Overflow,
+}
+
+impl Limiter {
+    /// Windows kept unless configured otherwise; about 100 bytes each.
+    pub const DEFAULT_MAX_KEYS: usize = 1_000_000;
+
+    /// A limiter that keeps at most `max_keys` windows.
+    pub fn new(limits: Vec<Limit>, max_keys: usize, now: Now) -> Result<Self, LimiterError> {
+        if u16::try_from(limits.len()).is_err() {
+            return Err(LimiterError::TooManyLimits { limits: limits.len() });
+        }
+        let mut names: Vec<&str> = limits.iter().map(Limit::name).collect();
+        names.sort_unstable();
+        if let Some([name, _]) = names.array_windows().find(|[one, other]| one == other) {
+            return Err(LimiterError::DuplicateName { name: (*name).to_owned() });
+        }
+        let counted = |limit| Counted { limit, overflow: Overflow::default() };
+        Ok(Self {
+            limits: limits.into_iter().map(counted).collect(),
+            table: Table::new(),
+            epoch: Epoch::starting_at(now),
+            parts: AtomicU32::new(1),
+            unsynced: Unsynced::new(),
+            max_keys,
+        })
+    }
+
+    /// The limit of this name.
+    pub fn find(&self, name: &str) -> Option<LimitId> {
+        let index = self.limits.iter().position(|counted| counted.limit.name() == name)?;
+        u16::try_from(index).ok().map(LimitId)
+    }
+
+    /// What the id stands for; `None` for an id of another limiter.
+    pub fn limit(&self, id: LimitId) -> Option<&Limit> {
+        self.counted(id).map(|counted| &counted.limit)
+    }
+
+    /// Counts one request of `key` if it fits.
+    pub fn charge(&self, id: LimitId, key: KeyRef<'_>, now: Now) -> Result<Standing, Exceeded> {
+        let counted = self.counted(id).ok_or(UNKNOWN_LIMIT)?;
+        let (key, at) = (key.probe(), self.epoch.at(now));
+        let hash = self.table.hash(id, key);
+        let charge = |window: &Arc<Window>| self.charge_at(&counted.limit, window, at);
+        if let Some(outcome) = self.table.find(hash, id, key, charge) {
+            return outcome;
+        }
+        match self.insert(hash, id, counted, key, at) {
+            Some(window) => charge(&window),
+            None => counted.overflow.charge(&counted.limit, self.share(), key, at),
+        }
+    }
+
+    /// Counts one request in a window that [`Limiter::window`] returned.
+    pub fn charge_window(&self, window: &Arc<Window>, now: Now) -> Result<Standing, Exceeded> {
+        let limit = self.limit(window.limit_id()).ok_or(UNKNOWN_LIMIT)?;
+        self.charge_at(limit, window, self.epoch.at(now))
+    }
+
+    /// Tells whether one request of `key` would fit, without counting it.
+    pub fn peek(&self, id: LimitId, key: KeyRef<'_>, now: Now) -> Result<Standing, Exceeded> {
+        let counted = self.counted(id).ok_or(UNKNOWN_LIMIT)?;
+        let (key, at, share) = (key.probe(), self.epoch.at(now), self.share());
+        let hash = self.table.hash(id, key);
+        let peek = |window: &Arc<Window>| window.peek(&counted.limit, share, at);
+        let known = self.table.find(hash, id, key, peek);
+        known.unwrap_or_else(|| counted.overflow.peek(&counted.limit, share, key, at))
+    }
+
+    /// The window of `key`, to keep beside whatever the key belongs to: it is not forgotten while
+    /// it is held. `None` when the table is full; such a key goes through [`Limiter::charge`].
+    pub fn window(&self, id: LimitId, key: KeyRef<'_>, now: Now) -> Option<Arc<Window>> {
+        let counted = self.counted(id)?;
+        let (key, at) = (key.probe(), self.epoch.at(now));
+        let hash = self.table.hash(id, key);
+        let known = self.table.find(hash, id, key, Arc::clone);
+        known.or_else(|| self.insert(hash, id, counted, key, at))
+    }
+
+    /// Windows in the table.
+    pub fn keys(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Limits whose newest keys are counted in a sketch because the table is or was full.
+    pub fn limits_in_overflow(&self) -> usize {
+        self.limits.iter().filter(|counted| counted.overflow.is_in_use()).count()
+    }
+
+    /// The share of each limit that this replica admits by itself.
+    pub fn share(&self) -> Share {
+        Share::one_of(self.parts.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_share(&self, share: Share) {
+        self.parts.store(share.parts(), Ordering::Relaxed);
+    }
+
+    pub(super) const fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    pub(super) const fn unsynced(&self) -> &Unsynced {
+        &self.unsynced
+    }
+
+    pub(super) fn limits(&self) -> impl Iterator<Item = &Limit> + Clone {
+        self.limits.iter().map(|counted| &counted.limit)
+    }
+
+    /// Queues every window of one shard for the exchange.
+    pub(super) fn mark_unsynced(&self, shard: usize) {
+        self.table.visit(shard, |window| self.unsynced.note(window));
+    }
+
+    /// Forgets what expired among the next `buckets` of a shard; returns how many there are.
+    pub(super) fn sweep(&self, shard: usize, buckets: usize, now: Now) -> usize {
+        let at = self.epoch.at(now);
+        if shard == 0 {
+            for Counted { limit, overflow } in &self.limits {
+                overflow.settle(limit.position(at).0);
+            }
+        }
+        self.table.sweep(shard, buckets, |window| self.is_expired(window, at))
+    }
+
+    pub(super) const SHARDS: usize = SHARDS;
+
+    fn charge_at(
+        &self,
+        limit: &Limit,
+        window: &Arc<Window>,
+        at: EpochMillis,
+    ) -> Result<Standing, Exceeded> {
+        let standing = window.charge(limit, self.share(), at)?;
+        self.unsynced.note(window);
+        Ok(standing)
+    }
+
+    #[cold]
+    fn insert(
+        &self,
+        hash: u64,
+        id: LimitId,
+        counted: &Counted,
+        key: Probe<'_>,
+        at: EpochMillis,
+    ) -> Option<Arc<Window>> {
+        let (index, _) = counted.limit.position(at);
+        // Invented keys leave room for those that had to be authenticated.
+        let reserved = if counted.limit.key().is_free_to_invent() { self.max_keys / 4 } else { 0 };
+        let ceiling = self.max_keys - reserved;
+        let make = || {
+            let seed = counted.overflow.counts(key, index);
+            let current = seed.current().min(counted.limit.requests());
+            let seed = Counts::new(index, seed.previous().into(), current.into());
+            Window::new(id, key.to_key(), index, seed)
+        };
+        let expired = |window: &Window| self.is_expired(window, at);
+        self.table.find_or_insert(hash, (id, key), ceiling, make, expired)
+    }
+
+    fn is_expired(&self, window: &Window, at: EpochMillis) -> bool {
+        let Some(limit) = self.limit(window.limit_id()) else { return true };
+        window.settle(limit.position(at).0)
+    }
+
+    fn counted(&self, id: LimitId) -> Option<&Counted> {
+        self.limits.get(usize::from(id.0))
+    }
+}
+
+/// Only another limiter's id can be unknown.
+const UNKNOWN_LIMIT: Exceeded = Exceeded { limit: 0, retry_after_secs: 1 };
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! Telling and learning counts.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Pipeline;
+
+use super::super::counts::Counts;
+use super::super::epoch::EpochMillis;
+use super::super::limit::Limit;
+use super::super::local::Limiter;
+use super::super::window::Window;
+use super::fault::SyncFault;
+use super::keyspace::Keyspace;
+use super::session::Session;
+use crate::clock::{Clock, Now};
+
+/// Windows per round trip, so that one reply stays small and Redis serves others in between.
+const CHUNK: usize = 1_000;
+
+/// Round trips per round; what is left waits for the next one.
+const MAX_CHUNKS: usize = 50;
+
+/// How long the previous window's counts may still change: others tell their last ones one interval
+/// after its end, and a lost round later.
+const INTERVALS_TO_CLOSE: u32 = 3;
+
+/// What this replica has still to tell.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    keyspace: Keyspace,
+    replica: String,
+    closes_after: Duration,
+    pending: VecDeque<Arc<Window>>,
+}
+
+/// One window's part of a round trip.
+struct Told {
+    window: Arc<Window>,
+    index: u64,
+    own: Counts,
+    with_previous: bool,
+}
+
+impl Exchange {
+    /// `replica` names this process among those that share the keyspace.
+    pub(super) fn new(keyspace: Keyspace, replica: String, interval: Duration) -> Self {
+        let closes_after = interval.saturating_mul(INTERVALS_TO_CLOSE);
+        Self { keyspace, replica, closes_after, pending: VecDeque::new() }
+    }
+
+    pub(super) fn replica(&self) -> &str {
+        &self.replica
+    }
+
+    /// Takes over what requests charged since the last round.
+    pub(super) fn collect(&mut self, limiter: &Limiter) {
+        limiter.unsynced().drain(&mut self.pending);
+    }
+
+    /// Tells and learns what is pending. Returns the largest part of a limit that others had
+    /// admitted without this replica knowing, among windows that it was following.
+    pub(super) async fn run(
+        &mut self,
+        session: &mut Session,
+        limiter: &Limiter,
+        clock: &dyn Clock,
+    ) -> Result<f64, SyncFault> {
+        let mut unseen: f64 = 0.0;
+        for _ in 0..MAX_CHUNKS {
+            if self.pending.is_empty() {
+                break;
+            }
+            let (told, pipeline) = self.tell(limiter, limiter.epoch().at(clock.now()));
+            match session.query::<Vec<Vec<u64>>>(&pipeline).await {
+                Ok(answers) => unseen = unseen.max(learn(&told, answers, limiter)),
+                Err(fault) => {
+                    self.put_back(told);
+                    return Err(fault);
+                }
+            }
+        }
+        Ok(unseen)
+    }
+
+    /// Forgets pending windows that nothing is counted in any more, so that a long outage does not
+    /// keep them alive.
+    pub(super) fn drop_expired(&mut self, limiter: &Limiter, now: Now) {
+        self.collect(limiter);
+        let at = limiter.epoch().at(now);
+        self.pending.retain(|window| {
+            let Some(limit) = limiter.limit(window.limit_id()) else { return false };
+            let (index, _) = limit.position(at);
+            !window.settle(index) || !window.begin_sync(index).is_zero()
+        });
+    }
+
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    fn tell(&mut self, limiter: &Limiter, at: EpochMillis) -> (Vec<Told>, Pipeline) {
+        let chunk = self.pending.len().min(CHUNK);
+        let mut told = Vec::with_capacity(chunk);
+        let mut pipeline = Pipeline::with_capacity(chunk * 6);
+        for window in self.pending.drain(..chunk) {
+            let Some(limit) = limiter.limit(window.limit_id()) else { continue };
+            let told_now = Told::new(window, limit, at, self.closes_after);
+            told_now.write(&mut pipeline, limit, &self.keyspace, &self.replica);
+            told.push(told_now);
+        }
+        (told, pipeline)
+    }
+
+    fn put_back(&mut self, told: Vec<Told>) {
+        // A window that was charged meanwhile is queued already.
+        let unqueued =
+            told.into_iter().map(|told| told.window).filter(|window| window.wants_sync());
+        self.pending.extend(unqueued);
+    }
+}
+
+impl Told {
+    fn new(window: Arc<Window>, limit: &Limit, at: EpochMillis, closes_after: Duration) -> Self {
+        let (index, elapsed) = limit.position(at);
+        window.settle(index);
+        let own = window.begin_sync(index);
+        let index = own.index_near(index);
+        let is_new = !window.known_of_others().is_of(index);
+        let with_previous = is_new || u128::from(elapsed) < closes_after.as_millis();
+        Self { window, index, own, with_previous }
+    }
+
+    fn write(&self, pipeline: &mut Pipeline, limit: &Limit, keys: &Keyspace, replica: &str) {
+        let fingerprint = self.window.key().probe().fingerprint();
+        // A window's counts matter until the next one ends; clocks differ a little.
+        let expiry = limit.window_millis().saturating_mul(3);
+        let mut add = |index: u64, count: u32| {
+            let key = keys.counts(limit.name(), index, fingerprint);
+            if count > 0 {
+                pipeline.cmd("HSET").arg(&key).arg(replica).arg(count).ignore();
+                pipeline.cmd("PEXPIRE").arg(&key).arg(expiry).ignore();
+            }
+            pipeline.cmd("HVALS").arg(&key);
+        };
+        add(self.index, self.own.current());
+        if self.with_previous {
+            add(self.index.saturating_sub(1), self.own.previous());
+        }
+    }
+}
+
+fn learn(told: &[Told], answers: Vec<Vec<u64>>, limiter: &Limiter) -> f64 {
+    let mut answers = answers.into_iter();
+    let mut unseen: f64 = 0.0;
+    for told in told {
+        let others = |answer: Vec<u64>, own: u32| {
+            let all = answer.into_iter().fold(0_u64, u64::saturating_add);
+            all.saturating_sub(own.into())
+        };
+        let Some(current) = answers.next() else { return unseen };
+        let current = others(current, told.own.current());
+        let previous = told.with_previous.then(|| answers.next()).flatten();
+        let previous = previous.map_or(0, |answer| others(answer, told.own.previous()));
+        let known = told.window.known_of_others();
+        let learned = Counts::new(told.index, previous, current);
+        told.window.learn(learned);
+        if let Some(limit) = limiter.limit(told.window.limit_id())
+            && known.is_of(told.index)
+        {
+            let news = learned.current().saturating_sub(known.current());
+            unseen = unseen.max(f64::from(news) / f64::from(limit.requests()));
+        }
+    }
+    unseen
+}

@@ -1,0 +1,59 @@
+//! Why a round of the exchange failed.
+
+use std::time::Duration;
+
+use redis::RedisError;
+
+/// What went wrong between this replica and Redis. Never carries the URL or a password.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncFault {
+    /// No connection, or it broke.
+    #[error("redis cannot be reached: {source}")]
+    Unreachable {
+        /// The connection's error.
+        source: RedisError,
+    },
+    /// The answer did not come in time.
+    #[error("redis did not answer within {within:?}")]
+    NoAnswer {
+        /// The deadline of one round trip.
+        within: Duration,
+    },
+    /// Redis answered with an error: READONLY, OOM, LOADING, NOAUTH, WRONGPASS and the like.
+    #[error("redis refused with {code}: {detail}")]
+    Refused {
+        /// The error's first word.
+        code: String,
+        /// The rest of the first error.
+        detail: String,
+    },
+    /// Redis answered something else than was asked.
+    #[error("redis answered unexpectedly: {source}")]
+    Unexpected {
+        /// What could not be read.
+        source: RedisError,
+    },
+}
+
+impl SyncFault {
+    pub(super) fn of(error: RedisError, within: Duration) -> Self {
+        if error.is_timeout() {
+            return Self::NoAnswer { within };
+        }
+        if error.kind() == redis::ErrorKind::AuthenticationFailed {
+            let detail = error.detail().unwrap_or("authentication failed").to_owned();
+            return Self::Refused { code: "WRONGPASS".to_owned(), detail };
+        }
+        if let Some(errors) = error.clone().into_server_errors() {
+            // A pipeline reports the same refusal for each of its commands; the first says it all.
+            let first = errors.first().map(|(_, error)| (error.code(), error.details()));
+            let (code, detail) = first.unwrap_or(("ERR", None));
+            let detail = detail.unwrap_or_default().to_owned();
+            return Self::Refused { code: code.to_owned(), detail };
+        }
+        if error.is_io_error() || error.is_connection_dropped() {
+            return Self::Unreachable { source: error };
+        }
+        Self::Unexpected { source: error }
+    }
+}

@@ -1,0 +1,393 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::rate_limit::{EpochMillis, KeyKind, KeyRef, Limit, LimitId};
+
+mod log;
+mod server;
+
+use log::Log;
+use server::Server;
+
+const ALICE: KeyRef<'static> = KeyRef::Text("alice");
+
+struct Replica {
+    clock: Arc<ManualClock>,
+    limiter: Arc<Limiter>,
+    limit: LimitId,
+    sync: RedisSync,
+}
+
+impl Replica {
+    /// With a limit of 100 whose window neither begins nor ends anywhere near the test.
+    fn of(url: &str) -> Self {
+        let unix_millis = SystemClock.now().unix_millis();
+        let length = |seconds| Limit::new("shared", KeyKind::Principal, 100, seconds).unwrap();
+        let limit =
+            (3_600..7_200).map(|seconds| length(Duration::from_secs(seconds))).find(|limit| {
+                let (_, elapsed) = limit.position(EpochMillis(unix_millis));
+                (limit.window_millis() / 4..limit.window_millis() / 2).contains(&elapsed)
+            });
+        let clock = Arc::new(ManualClock::starting_at(unix_millis));
+        let limiter = Limiter::new(vec![limit.unwrap()], 10_000, clock.now()).unwrap();
+        let limiter = Arc::new(limiter);
+        let second = Duration::from_secs(1);
+        let settings = Settings::new(url, "store", Settings::DEFAULT_INTERVAL, second).unwrap();
+        let sync = RedisSync::new(settings, Arc::clone(&limiter), clock.clone());
+        let limit = limiter.find("shared").unwrap();
+        Self { clock, limiter, limit, sync }
+    }
+
+    fn admitted(&self, key: KeyRef<'_>, requests: usize) -> usize {
+        let charge = || self.limiter.charge(self.limit, key, self.clock.now());
+        (0..requests).filter(|_| charge().is_ok()).count()
+    }
+
+    fn remaining(&self, key: KeyRef<'_>) -> u32 {
+        let standing = self.limiter.peek(self.limit, key, self.clock.now());
+        standing.map_or(0, |standing| standing.remaining)
+    }
+
+    fn state(&self) -> SyncState {
+        self.sync.status().state()
+    }
+
+    /// A round without the heartbeat, which would take Redis' time over from the moved clock.
+    async fn exchange(&mut self) {
+        let mut session = self.sync.session.take().unwrap();
+        self.sync.exchange(&mut session).await.unwrap();
+        self.sync.session = Some(session);
+    }
+
+    fn enter_next_window(&self) {
+        let limit = self.limiter.limit(self.limit).unwrap();
+        let (_, elapsed) = limit.position(self.limiter.epoch().at(self.clock.now()));
+        self.clock.advance(Duration::from_millis(limit.window_millis() - elapsed));
+    }
+
+    fn queue_everything(&self) {
+        (0..Limiter::SHARDS).for_each(|shard| self.limiter.mark_unsynced(shard));
+    }
+
+    /// Longer than any delay between two attempts.
+    fn wait_out_the_backoff(&self) {
+        self.clock.advance(Duration::from_secs(5));
+    }
+}
+
+async fn sync_all(replicas: &mut [Replica]) {
+    for replica in replicas {
+        replica.sync.sync_once().await;
+    }
+}
+
+#[tokio::test]
+async fn two_replicas_count_as_one() {
+    let redis = Server::start();
+    let mut replicas = [Replica::of(&redis.url()), Replica::of(&redis.url())];
+    assert_eq!(replicas[0].admitted(ALICE, 60), 60);
+    assert_eq!(replicas[1].admitted(ALICE, 30), 30);
+    sync_all(&mut replicas).await;
+    replicas[0].admitted(ALICE, 1);
+    sync_all(&mut replicas).await;
+    assert_eq!(replicas[0].remaining(ALICE), 9);
+    assert_eq!(replicas[1].remaining(ALICE), 10, "not asked again since it was last charged");
+    assert_eq!(replicas[0].admitted(ALICE, 1_000), 9);
+    replicas[1].admitted(ALICE, 1);
+    sync_all(&mut replicas).await;
+    assert_eq!(replicas[0].admitted(ALICE, 1_000) + replicas[1].admitted(ALICE, 1_000), 0);
+    assert_eq!(replicas[1].state().replicas, 2);
+}
+
+#[tokio::test]
+async fn three_replicas_admit_at_most_what_one_interval_hides() {
+    const PER_INTERVAL: usize = 7;
+    let redis = Server::start();
+    let mut replicas = [(); 3].map(|()| Replica::of(&redis.url()));
+    sync_all(&mut replicas).await;
+    let mut admitted = 0;
+    for _ in 0..30 {
+        for replica in &replicas {
+            admitted += replica.admitted(ALICE, PER_INTERVAL);
+        }
+        sync_all(&mut replicas).await;
+    }
+    assert!((100..=100 + 2 * PER_INTERVAL).contains(&admitted), "{admitted}");
+    let worst = replicas.each_ref().map(|replica| replica.sync.status().worst_case_overage());
+    assert!(worst.iter().any(|part| *part >= 0.07), "{worst:?}");
+    assert!(worst.iter().all(|part| *part <= 0.21), "{worst:?}");
+}
+
+#[tokio::test]
+async fn telling_the_same_counts_again_changes_nothing() {
+    let redis = Server::start();
+    let mut replicas = [Replica::of(&redis.url()), Replica::of(&redis.url())];
+    replicas[0].admitted(ALICE, 20);
+    replicas[1].admitted(ALICE, 30);
+    for _ in 0..5 {
+        replicas.iter().for_each(Replica::queue_everything);
+        sync_all(&mut replicas).await;
+    }
+    assert_eq!(replicas.each_ref().map(|replica| replica.remaining(ALICE)), [50, 50]);
+}
+
+#[tokio::test]
+async fn a_replica_that_joins_in_the_next_window_learns_the_previous_one() {
+    let redis = Server::start();
+    let mut replicas = [Replica::of(&redis.url()), Replica::of(&redis.url())];
+    sync_all(&mut replicas).await;
+    replicas[0].admitted(ALICE, 80);
+    replicas[0].exchange().await;
+    replicas.iter().for_each(Replica::enter_next_window);
+    assert_eq!(replicas[1].admitted(ALICE, 1), 1);
+    replicas[1].exchange().await;
+    assert_eq!(replicas[1].remaining(ALICE), 20);
+}
+
+#[tokio::test]
+async fn the_last_counts_of_a_window_are_told_after_its_end() {
+    let redis = Server::start();
+    let mut replicas = [Replica::of(&redis.url()), Replica::of(&redis.url())];
+    sync_all(&mut replicas).await;
+    replicas[0].admitted(ALICE, 80);
+    replicas.iter().for_each(Replica::enter_next_window);
+    replicas[1].admitted(ALICE, 1);
+    replicas[1].exchange().await;
+    assert_eq!(replicas[1].remaining(ALICE), 99);
+    replicas[0].exchange().await;
+    replicas[1].admitted(ALICE, 1);
+    replicas[1].exchange().await;
+    assert_eq!(replicas[1].remaining(ALICE), 19);
+}
+
+#[tokio::test]
+async fn counts_of_a_replica_that_was_restarted_are_not_forgotten() {
+    let redis = Server::start();
+    let mut first = Replica::of(&redis.url());
+    first.admitted(ALICE, 70);
+    first.sync.sync_once().await;
+    drop(first);
+    let mut second = Replica::of(&redis.url());
+    second.admitted(ALICE, 1);
+    second.sync.sync_once().await;
+    assert_eq!(second.remaining(ALICE), 29);
+}
+
+#[tokio::test]
+async fn many_keys_are_told_in_chunks() {
+    let redis = Server::start();
+    let mut replicas = [Replica::of(&redis.url()), Replica::of(&redis.url())];
+    let keys: Vec<String> = (0..2_500).map(|number| format!("user-{number}")).collect();
+    for replica in &mut replicas {
+        for key in &keys {
+            replica.admitted(KeyRef::Text(key), 40);
+        }
+        replica.sync.sync_once().await;
+    }
+    assert!(keys.iter().all(|key| replicas[1].remaining(KeyRef::Text(key)) == 20));
+}
+
+#[tokio::test]
+async fn without_redis_each_replica_admits_its_share_and_afterwards_nothing_is_counted_twice() {
+    let log = Log::capture();
+    let mut redis = Server::start();
+    let mut replicas = [Replica::of(&redis.url()), Replica::of(&redis.url())];
+    replicas[0].admitted(ALICE, 60);
+    replicas[1].admitted(ALICE, 30);
+    sync_all(&mut replicas).await;
+    replicas.iter().for_each(Replica::wait_out_the_backoff);
+    replicas.iter().for_each(Replica::queue_everything);
+    sync_all(&mut replicas).await;
+
+    redis.stop();
+    for _ in 0..3 {
+        replicas.iter().for_each(Replica::wait_out_the_backoff);
+        sync_all(&mut replicas).await;
+    }
+    assert!(replicas.iter().all(|replica| !replica.state().connected));
+    assert_eq!(replicas[0].admitted(ALICE, 1_000), 0, "more than its half already");
+    assert_eq!(replicas[1].admitted(ALICE, 1_000), 10, "what was known of the other still counts");
+    assert_eq!(replicas[0].admitted(KeyRef::Text("bob"), 1_000), 50);
+    assert_eq!(replicas[1].admitted(KeyRef::Text("bob"), 1_000), 50);
+
+    redis.restart();
+    replicas.iter().for_each(Replica::wait_out_the_backoff);
+    sync_all(&mut replicas).await;
+    replicas.iter().for_each(Replica::queue_everything);
+    sync_all(&mut replicas).await;
+    assert!(replicas.iter().all(|replica| replica.state().connected));
+    assert!(replicas.iter().all(|replica| replica.admitted(ALICE, 10) == 0));
+    assert_eq!(replicas[1].state().replicas, 2);
+    for key in [ALICE, KeyRef::Text("bob")] {
+        let fingerprint = key.probe().fingerprint();
+        assert_eq!(redis.total(fingerprint).await, 100);
+    }
+    assert_eq!(log.lines("Rate limiting skipped"), 2, "one for each replica");
+    assert_eq!(log.lines("Rate limiting resumed"), 2);
+    assert!(log.text().contains(r#""replicas":2"#));
+}
+
+#[tokio::test]
+async fn a_wrong_password_leaves_the_whole_limit_to_a_lone_replica_and_is_not_logged() {
+    let log = Log::capture();
+    let redis = Server::start();
+    redis.command(&["CONFIG", "SET", "requirepass", "s3cret"]).await;
+    for (credentials, code) in [(":hunter2@", "WRONGPASS"), ("", "NOAUTH")] {
+        let mut replica = Replica::of(&redis.url().replace("//", &format!("//{credentials}")));
+        replica.sync.sync_once().await;
+        assert!(!replica.state().connected);
+        assert_eq!(replica.admitted(ALICE, 1_000), 100);
+        assert!(log.text().contains(code), "{}", log.text());
+    }
+    assert_eq!(log.lines("Rate limiting skipped"), 2);
+    assert!(!log.text().contains("hunter2"));
+    let mut replica = Replica::of(&redis.url().replace("//", "//:s3cret@"));
+    replica.sync.sync_once().await;
+    assert!(replica.state().connected);
+    assert!(!log.text().contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_is_an_outage_until_it_takes_them_again() {
+    let cases: [(&str, &[&str], &[&str]); 2] = [
+        ("READONLY", &["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]),
+        ("OOM", &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
+    ];
+    for (code, break_it, mend_it) in cases {
+        let log = Log::capture();
+        let redis = Server::start();
+        let mut replica = Replica::of(&redis.url());
+        replica.sync.sync_once().await;
+        assert!(replica.state().connected);
+        redis.command(break_it).await;
+        assert_eq!(replica.admitted(ALICE, 10), 10);
+        replica.sync.sync_once().await;
+        assert!(!replica.state().connected, "{code}");
+        assert!(log.text().contains(code), "{}", log.text());
+        assert_eq!(replica.admitted(ALICE, 1_000), 90);
+        redis.command(mend_it).await;
+        replica.wait_out_the_backoff();
+        replica.sync.sync_once().await;
+        assert!(replica.state().connected, "{code}");
+        assert_eq!(redis.total(ALICE.probe().fingerprint()).await, 100);
+        assert_eq!(log.lines("Rate limiting skipped"), 1);
+        assert_eq!(log.lines("Rate limiting resumed"), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_given_up_after_the_timeout() {
+    let log = Log::capture();
+    let redis = Server::start();
+    let mut replica = Replica::of(&redis.url());
+    let timeout = Duration::from_millis(50);
+    replica.sync.settings =
+        Settings::new(&redis.url(), "store", Settings::DEFAULT_INTERVAL, timeout).unwrap();
+    replica.sync.sync_once().await;
+    redis.signal("STOP");
+    replica.admitted(ALICE, 10);
+    replica.sync.sync_once().await;
+    assert!(!replica.state().connected);
+    assert!(log.text().contains("did not answer within 50ms"), "{}", log.text());
+    redis.signal("CONT");
+    replica.wait_out_the_backoff();
+    replica.sync.sync_once().await;
+    assert!(replica.state().connected);
+    assert_eq!(redis.total(ALICE.probe().fingerprint()).await, 10);
+}
+
+#[tokio::test]
+async fn an_unreachable_redis_never_means_unlimited() {
+    let mut redis = Server::start();
+    redis.stop();
+    let mut replica = Replica::of(&redis.url());
+    assert_eq!(replica.admitted(ALICE, 50), 50);
+    replica.sync.sync_once().await;
+    assert_eq!(replica.admitted(ALICE, 1_000), 50);
+    assert_eq!(replica.state().replicas, 1);
+    assert!(replica.sync.status().worst_case_overage().abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn all_keys_expire_lie_below_our_prefix_and_name_nobody() {
+    let redis = Server::start();
+    let mut replica = Replica::of(&redis.url());
+    replica.admitted(ALICE, 5);
+    replica.sync.sync_once().await;
+    let keys = redis.keys().await;
+    assert_eq!(keys.len(), 2);
+    for key in keys {
+        assert!(key.starts_with("ag:v1:store:"), "{key}");
+        assert!(!key.contains("alice"), "{key}");
+        let expiry: i64 = redis.query(&["PTTL", &key]).await;
+        assert!(expiry > 0, "{key} {expiry}");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_signs_off_leaves_its_share_to_the_others() {
+    let redis = Server::start();
+    let mut replicas = [(); 3].map(|()| Replica::of(&redis.url()));
+    sync_all(&mut replicas).await;
+    assert_eq!(replicas[2].state().replicas, 3);
+    let [mut stays, leaves, _] = replicas;
+    let (stop, stopped) = watch::channel(true);
+    leaves.sync.run(stopped).await;
+    drop(stop);
+    stays.clock.advance(Duration::from_secs(6));
+    stays.sync.sync_once().await;
+    assert_eq!(stays.state().replicas, 2);
+}
+
+#[tokio::test]
+async fn running_exchanges_until_shutdown_and_tells_the_rest() {
+    let redis = Server::start();
+    let Replica { clock, limiter, limit, sync } = Replica::of(&redis.url());
+    let status = sync.status();
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(sync.run(stopped));
+    while !status.state().connected {
+        tokio::task::yield_now().await;
+    }
+    limiter.charge(limit, ALICE, clock.now()).unwrap();
+    stop.send(true).unwrap();
+    running.await.unwrap();
+    assert_eq!(redis.total(ALICE.probe().fingerprint()).await, 1);
+    let replicas: usize = redis.query(&["ZCARD", "ag:v1:store:replicas"]).await;
+    assert_eq!(replicas, 0);
+}
+
+#[tokio::test]
+async fn a_redis_that_may_evict_is_warned_about_once() {
+    let log = Log::capture();
+    let mut redis = Server::start();
+    redis.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
+    let mut replica = Replica::of(&redis.url());
+    replica.sync.sync_once().await;
+    redis.stop();
+    replica.wait_out_the_backoff();
+    replica.sync.sync_once().await;
+    assert!(!replica.state().connected);
+    redis.restart();
+    redis.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
+    replica.wait_out_the_backoff();
+    replica.sync.sync_once().await;
+    assert!(replica.state().connected);
+    assert_eq!(log.lines("set maxmemory-policy to noeviction"), 1);
+}
+
+#[tokio::test]
+async fn an_outage_does_not_keep_expired_windows_alive() {
+    let mut redis = Server::start();
+    redis.stop();
+    let mut replica = Replica::of(&redis.url());
+    replica.admitted(ALICE, 5);
+    replica.sync.sync_once().await;
+    assert_eq!(replica.sync.exchange.pending(), 1);
+    replica.enter_next_window();
+    replica.enter_next_window();
+    replica.sync.sync_once().await;
+    assert_eq!(replica.sync.exchange.pending(), 0);
+}
