@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use once_cell::sync::Lazy;
+use once_cell::sync::OnceCell;
 
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,14 +64,14 @@ pub type SharedClock = Arc<dyn Clock>;
 #[derive(Debug, Default)]
 pub struct SystemClock;
 
-static ORIGIN: Lazy<Instant> = Lazy::new(Instant::now);
+static ORIGIN: OnceCell<Instant> = OnceCell::new();
 
 /// Added to monotonic readings so that subtracting an age never reaches zero just after start.
 const ORIGIN_NANOS: u64 = 3_600 * 1_000_000_000;
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        let origin = *ORIGIN;
+        let origin = *ORIGIN.get_or_init(Instant::now);
         let mono = Instant::now().saturating_duration_since(origin).as_nanos();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now {

@@ -12,16 +12,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
-use crate::authn::{Authenticator, Bearer, Principal, TokenCache, bearer};
+use crate::authn::{Authenticator, Bearer, Principal, Refusal, TokenCache, bearer};
 use crate::authz::{Authorizer, CheckFault, Consistency, Question, Source};
 use crate::clock::Now;
 use crate::rate_limit::{Exceeded, KeyRef, LimitId, Limiter, Standing, Window};
-use crate::rules::{Access, CheckTemplate, Found, OnUnavailable, Params, Target};
+use crate::rules::{Access, CheckTemplate, OnUnavailable, Params, Target};
 
 pub use admission::Admission;
-use policy::{Bound, Policy};
+use policy::{Bound, Policy, Ruling};
 use rejection::{Advice, Refused};
 pub use rejection::{Reason, Rejection};
 
@@ -50,8 +50,9 @@ pub struct Client {
 pub struct Caller {
     /// Who it is.
     pub principal: Principal,
-    /// Its counter for the limit that applies when a rule names none.
-    window: Arc<Window>,
+    /// Its counter for the limit that applies when a rule names none; absent while the limiter's
+    /// table is full.
+    window: Option<Arc<Window>>,
 }
 
 /// How the limits stand that a request was counted against.
@@ -111,6 +112,15 @@ impl Gate {
         self.policy.load_full()
     }
 
+    /// Whether a rule covers `method` on the target, for preflights.
+    pub fn covers(&self, target: &Target<'_>, method: &Method) -> Result<(), Rejection> {
+        match self.policy.load().find_for_method(target, method) {
+            Ruling::Rule { .. } => Ok(()),
+            Ruling::MethodNotAllowed { allow } => Err(Rejection::method(allow)),
+            Ruling::NoRule => Err(Rejection::early(Reason::NoRule)),
+        }
+    }
+
     /// Puts other rules into force; requests under way finish under theirs.
     pub fn set_policy(&self, policy: Policy) {
         self.policy.store(Arc::new(policy));
@@ -120,13 +130,9 @@ impl Gate {
     pub async fn admit(&self, request: &Request<'_>, now: Now) -> Result<Admission, Rejection> {
         let policy = self.policy.load();
         let (rule, params) = match policy.find(&request.target) {
-            Found::Rule { rule, params } => (rule, params),
-            Found::MethodNotAllowed { allow } => {
-                let mut rejection = Rejection::early(Reason::MethodNotAllowed);
-                rejection.advice = Advice::Allow(allow.into());
-                return Err(rejection);
-            }
-            Found::NoRule => return Err(Rejection::early(Reason::NoRule)),
+            Ruling::Rule { rule, params } => (rule, params),
+            Ruling::MethodNotAllowed { allow } => return Err(Rejection::method(allow)),
+            Ruling::NoRule => return Err(Rejection::early(Reason::NoRule)),
         };
         let mut known = Evidence::default();
         let verdict = self.judge(request, rule, &params, now, &mut known).await;
@@ -147,11 +153,11 @@ impl Gate {
         now: Now,
         known: &mut Evidence,
     ) -> Result<(), Refused> {
-        if rule.private_only && !request.client.is_private_peer {
+        if rule.is_private_only() && !request.client.is_private_peer {
             return Err(Reason::PrivateOnly.into());
         }
         self.limit_client(request.client.addr, now, known)?;
-        if matches!(rule.access(), Access::Public) {
+        if rule.is_public() {
             return self.limit_rule(request, rule, None, now, known);
         }
         let caller = self.authenticate(request, now, known).await?;
@@ -165,14 +171,9 @@ impl Gate {
         Ok(())
     }
 
-    fn limit_client(
-        &self,
-        addr: IpAddr,
-        now: Now,
-        known: &mut Evidence,
-    ) -> Result<(), Refused> {
+    fn limit_client(&self, addr: IpAddr, now: Now, known: &mut Evidence) -> Result<(), Refused> {
         let limit = self.limits.client;
-        match self.limiter.charge(limit, KeyRef::Addr(addr), now) {
+        match self.limiter.charge(limit, KeyRef::Client(addr), now) {
             Ok(_) => Ok(()),
             Err(exceeded) => Err(refuse(Reason::ClientLimited, limit, exceeded, known)),
         }
@@ -202,16 +203,23 @@ impl Gate {
         known: &mut Evidence,
     ) -> Result<Arc<Caller>, Refused> {
         let failures = self.limits.failed_authentications;
-        if let Err(exceeded) = self.limiter.peek(failures, KeyRef::Addr(addr), now) {
+        if let Err(exceeded) = self.limiter.peek(failures, KeyRef::Client(addr), now) {
             return Err(refuse(Reason::ClientLimited, failures, exceeded, known));
         }
         let verified = match self.authenticator.verify(bearer, now).await {
             Ok(verified) => verified,
             Err(refusal) => {
                 let reason = Reason::from(refusal);
+                tracing::warn!(
+                    reason = reason.word(),
+                    cause = %refusal,
+                    client = %addr,
+                    hint = hint(refusal),
+                    "JWT validation failed"
+                );
                 if reason.status() == 401 {
                     // Refused already: the count is what matters, not whether it fits.
-                    let _ = self.limiter.charge(failures, KeyRef::Addr(addr), now);
+                    let _ = self.limiter.charge(failures, KeyRef::Client(addr), now);
                 }
                 return Err(reason.into());
             }
@@ -243,7 +251,14 @@ impl Gate {
             }
             (None, Some(caller)) => {
                 let id = self.limits.principal;
-                (id, self.limiter.charge_window(id, &caller.window, now))
+                let outcome = match &caller.window {
+                    Some(window) => self.limiter.charge_window(window, now),
+                    None => {
+                        let key = KeyRef::Text(caller.principal.user());
+                        self.limiter.charge(id, key, now)
+                    }
+                };
+                (id, outcome)
             }
             (None, None) => return Ok(()),
         };
@@ -294,15 +309,26 @@ impl Gate {
     }
 }
 
+/// What an operator should look at first.
+const fn hint(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::WrongIssuer => "check that ZITADEL_ISSUER_URL matches the token's iss exactly",
+        Refusal::WrongAudience => "check ZITADEL_AUDIENCE",
+        Refusal::KeysUnavailable => "check that the issuer can be reached",
+        Refusal::IntrospectionUnavailable => "check ZITADEL_CLIENT_ID and ZITADEL_CLIENT_SECRET",
+        _ => "",
+    }
+}
+
 fn check_claims(rule: &Bound, principal: &Principal) -> Result<(), Refused> {
     let requirements = rule.requirements();
-    if !requirements.audience.is_empty() && !principal.has_any_audience(&requirements.audience) {
+    if !requirements.audience().is_empty() && !principal.has_any_audience(requirements.audience()) {
         return Err(Reason::WrongAudience.into());
     }
-    if !requirements.roles.is_empty() && !principal.has_any_role(&requirements.roles) {
+    if !requirements.roles().is_empty() && !principal.has_any_role(requirements.roles()) {
         return Err(Reason::MissingRole.into());
     }
-    if !principal.has_all_scopes(&requirements.scopes) {
+    if !principal.has_all_scopes(requirements.scopes()) {
         return Err(Reason::MissingScope.into());
     }
     Ok(())

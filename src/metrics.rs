@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder,
 };
 
 /// Rule label of requests that no rule covers.
@@ -36,8 +36,8 @@ pub struct Metrics {
     pub redis_connected: IntGauge,
     /// Replicas that share the limits, as last seen.
     pub replicas: IntGauge,
-    /// Requests that could be admitted beyond a limit because counts travel with a delay.
-    pub overage: IntGauge,
+    /// The part of its limit by which one key could exceed it because counts travel with a delay.
+    pub overage: Gauge,
     /// 1 while tokens can be verified.
     pub keys_loaded: IntGauge,
     /// Checks that were not answered from memory.
@@ -81,7 +81,10 @@ impl Metrics {
                 &["rule", "reason"],
             )?,
             durations: register(&registry, HistogramVec::new(durations, &["rule"])?)?,
-            in_flight: Arc::new(gauge("auth_gateway_requests_in_flight", "Requests being served.")?),
+            in_flight: Arc::new(gauge(
+                "auth_gateway_requests_in_flight",
+                "Requests being served.",
+            )?),
             rules_current: gauge(
                 "auth_gateway_rules_current",
                 "1 while the rules in force are those of the rule file.",
@@ -106,9 +109,12 @@ impl Metrics {
                 "auth_gateway_replicas",
                 "Replicas that share the rate limits, as last seen.",
             )?,
-            overage: gauge(
-                "auth_gateway_limit_overage_requests",
-                "Requests that could pass beyond a limit because counts travel with a delay.",
+            overage: register(
+                &registry,
+                Gauge::new(
+                    "auth_gateway_limit_overage_ratio",
+                    "Part of its limit by which one key could exceed it, as counts travel with a delay.",
+                )?,
             )?,
             keys_loaded: gauge(
                 "auth_gateway_keys_loaded",
@@ -155,10 +161,8 @@ impl RuleMetrics {
     pub fn observe(&self, status: u16, seconds: f64) {
         let class = usize::from(status / 100).min(5);
         if let Some(slot) = self.classes.get(class) {
-            slot.get_or_init(|| {
-                self.requests.with_label_values(&[&self.rule, class_word(status)])
-            })
-            .inc();
+            slot.get_or_init(|| self.requests.with_label_values(&[&self.rule, class_word(status)]))
+                .inc();
         }
         self.duration.observe(seconds);
     }

@@ -36,7 +36,7 @@ use crate::gate::{Gate, Reason, Rejection, Request};
 use crate::metrics::Metrics;
 use crate::rate_limit::Limiter;
 use crate::readiness::Readiness;
-use crate::rules::{PathPolicy, Target};
+use crate::rules::{PathPolicy, RawTarget, Target, TargetError};
 use crate::telemetry::Sink;
 use client_addr::ClientAddresses;
 use context::{Context, Outcome};
@@ -98,7 +98,8 @@ impl Proxy {
         let header = session.req_header();
         ctx.peer = peer_address(session);
         ctx.is_trusted_peer = self.clients.trusts(ctx.peer);
-        ctx.request_id = request_id::find_or_make(&header.headers, ctx.is_trusted_peer, ctx.started);
+        ctx.request_id =
+            request_id::find_or_make(&header.headers, ctx.is_trusted_peer, ctx.started);
         ctx.origin = self.cors.allowed_origin(&header.headers);
         let client = self.clients.find(ctx.peer, &header.headers);
         ctx.client = client.addr;
@@ -112,7 +113,7 @@ impl Proxy {
             Ok(target) => target,
             Err(reason) => return self.reject(Rejection::early(reason), ctx),
         };
-        if let Some(reply) = local::answer(self, &header.method, target.path(), client) {
+        if let Some(reply) = local::answer(self, &header.method, target.path().as_str(), client) {
             return match reply {
                 Ok(reply) => {
                     ctx.outcome = Outcome::Local;
@@ -125,7 +126,10 @@ impl Proxy {
             return self.preflight(&target, &method, ctx);
         }
         if target.is_rewritten() || header.uri.authority().is_some() {
-            ctx.rewritten = target.path_and_query();
+            match target.path_and_query() {
+                Ok(canonical) => ctx.rewritten = Some(canonical),
+                Err(_) => return self.reject(Rejection::early(Reason::UriTooLong), ctx),
+            }
         }
         let request = Request { target, headers: &header.headers, client };
         match self.gate.admit(&request, ctx.started).await {
@@ -139,19 +143,31 @@ impl Proxy {
     }
 
     fn parse_target<'r>(&self, header: &'r RequestHeader) -> Result<Target<'r>, Reason> {
-        // HTTP/2 has its host in the target, HTTP/1.1 in Host; Pingora refuses the two in conflict.
-        let host = match header.uri.authority() {
-            Some(authority) => authority.as_str().as_bytes(),
-            None => header.headers.get(http::header::HOST).map_or(b"", |value| value.as_bytes()),
+        // The parser keeps bytes that are not UTF-8 out of the URI and only in the raw target.
+        let raw = header.raw_path();
+        let (path, query) = if header.uri.authority().is_some() {
+            (header.uri.path().as_bytes(), header.uri.query().map(str::as_bytes))
+        } else {
+            match raw.iter().position(|byte| *byte == b'?') {
+                Some(at) => (raw.get(..at).unwrap_or_default(), raw.get(at + 1..)),
+                None => (raw, None),
+            }
         };
-        Target::parse(&header.method, host, &header.uri, self.paths).map_err(|error| {
-            if error.is_about_host() { Reason::BadRequest } else { Reason::BadPath }
+        let raw = RawTarget {
+            method: &header.method,
+            authority: header.uri.authority().map(|authority| authority.as_str().as_bytes()),
+            host: header.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes),
+            path,
+            query,
+        };
+        Target::parse(raw, self.paths).map_err(|error| match error {
+            TargetError::Path(_) | TargetError::Query { .. } => Reason::BadPath,
+            TargetError::Host(_) | TargetError::HostsDiffer => Reason::BadRequest,
         })
     }
 
     fn preflight(&self, target: &Target<'_>, method: &http::Method, ctx: &mut Context) -> Verdict {
-        let known = self.gate.policy();
-        if let Err(rejection) = known.check_method(target, method) {
+        if let Err(rejection) = self.gate.covers(target, method) {
             return self.reject(rejection, ctx);
         }
         let mut reply = Reply::empty(StatusCode::NO_CONTENT);
@@ -201,11 +217,12 @@ impl Proxy {
     }
 
     fn set_timeouts(&self, session: &mut Session) {
-        let keepalive = if self.readiness.draining() || session.as_downstream().get_keepalive().is_none() {
-            None
-        } else {
-            Some(self.patience.keepalive.as_secs())
-        };
+        let keepalive =
+            if self.readiness.draining() || session.as_downstream().get_keepalive().is_none() {
+                None
+            } else {
+                Some(self.patience.keepalive.as_secs())
+            };
         session.set_keepalive(keepalive);
         session.set_read_timeout(Some(self.patience.read));
     }
@@ -413,12 +430,9 @@ impl Proxy {
         let (outcome, rule, caller, decided) = match &ctx.outcome {
             Outcome::Undecided => ("undecided", None, None, None),
             Outcome::Local => ("local", None, None, None),
-            Outcome::Rejected(rejection) => (
-                rejection.reason.word(),
-                rejection.rule.as_ref(),
-                rejection.caller.as_ref(),
-                None,
-            ),
+            Outcome::Rejected(rejection) => {
+                (rejection.reason.word(), rejection.rule.as_ref(), rejection.caller.as_ref(), None)
+            }
             Outcome::Admitted { admission, failure } => (
                 failure.map_or("admitted", Reason::word),
                 Some(admission.rule()),
@@ -464,7 +478,10 @@ fn reason_of(error: &Error) -> Option<Reason> {
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Reason::SlowRequest),
         (
             ErrorSource::Downstream,
-            ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ReadError | ErrorType::ConnectionClosed,
+            ErrorType::WriteError
+            | ErrorType::WriteTimedout
+            | ErrorType::ReadError
+            | ErrorType::ConnectionClosed,
         ) => None,
         (ErrorSource::Downstream, _) => Some(Reason::BadRequest),
         _ if is_timeout => Some(Reason::UpstreamTimeout),

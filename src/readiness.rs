@@ -63,8 +63,7 @@ impl Readiness {
         if self.has_been_healthy.load(Ordering::Relaxed) {
             return true;
         }
-        let healthy =
-            self.keys_loaded() || self.clock.now().since(self.started) >= PATIENCE;
+        let healthy = self.keys_loaded() || self.clock.now().since(self.started) >= PATIENCE;
         if healthy {
             self.has_been_healthy.store(true, Ordering::Relaxed);
         }

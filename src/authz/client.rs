@@ -153,14 +153,15 @@ impl OpenFga {
     ) -> Result<T, CheckFault> {
         let response = request.send().await.map_err(|error| transport(&error))?;
         let status = response.status();
-        let body = crate::http_body::read_bounded(response, MAX_BODY).await.map_err(|error| {
-            match error {
-                crate::http_body::BodyError::TooLarge { limit } => CheckFault::Unintelligible {
-                    cause: format!("more than {limit} bytes"),
+        let body =
+            crate::http_body::read_bounded(response, MAX_BODY).await.map_err(
+                |error| match error {
+                    crate::http_body::BodyError::TooLarge { limit } => {
+                        CheckFault::Unintelligible { cause: format!("more than {limit} bytes") }
+                    }
+                    crate::http_body::BodyError::Broken(error) => transport(&error),
                 },
-                crate::http_body::BodyError::Broken(error) => transport(&error),
-            }
-        })?;
+            )?;
         if status.is_success() {
             return serde_json::from_slice(&body)
                 .map_err(|error| CheckFault::Unintelligible { cause: error.to_string() });

@@ -72,10 +72,9 @@ fn describe(error: &ValidationError<'_>) -> Vec<Problem> {
             message: "is missing".to_owned(),
         }],
         ValidationErrorKind::Type { .. } if error.instance().is_null() => Vec::new(),
-        ValidationErrorKind::Pattern { pattern } => one(format!(
-            "{} does not have the form {pattern}",
-            shown(&key, error.instance())
-        )),
+        ValidationErrorKind::Pattern { pattern } => {
+            one(format!("{} does not have the form {pattern}", shown(&key, error.instance())))
+        }
         _ if is_secret(&key) => one("is not acceptable (value not shown)".to_owned()),
         _ => one(error.to_string()),
     }

@@ -1,14 +1,17 @@
 //! Rules bound to what they name: limits, upstreams and counters. Built whole, swapped whole.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+
+use http::Method;
 
 use super::Request;
 use crate::authn::Principal;
 use crate::metrics::{Metrics, RuleMetrics};
 use crate::rate_limit::{KeyKind, KeyRef, LimitId};
-use crate::rules::{Access, Found, Rule, RuleSet, Target};
+use crate::rules::{Access, Found, Params, Rule, RuleSet, Target};
 
 /// A rule with what its names stand for.
 #[derive(Debug)]
@@ -16,12 +19,28 @@ pub struct Bound {
     rule: Arc<Rule>,
     /// The limit that it names.
     pub(super) limit: Option<BoundLimit>,
-    /// Only direct peers on the private network may use it.
-    pub(super) private_only: bool,
     /// Position of its upstream in the configuration's order.
     pub upstream: usize,
     /// Its counters.
     pub metrics: RuleMetrics,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.methods())?;
+        if let Some(host) = self.host() {
+            write!(f, "{host}")?;
+        }
+        write!(f, "{}: ", self.pattern().as_str())?;
+        match self.access() {
+            Access::Public => f.write_str("public")?,
+            Access::Authenticated => f.write_str("any verified principal")?,
+            Access::Check(check) => {
+                write!(f, "{} of {}", check.relation(), check.object().as_str())?;
+            }
+        }
+        write!(f, " -> {}", self.target())
+    }
 }
 
 impl Deref for Bound {
@@ -49,11 +68,15 @@ impl BoundLimit {
         principal: Option<&'r Principal>,
     ) -> KeyRef<'r> {
         match &self.kind {
-            KeyKind::ClientIp => KeyRef::Addr(request.client.addr),
+            KeyKind::ClientIp => KeyRef::Client(request.client.addr),
             KeyKind::Rule => KeyRef::Text(rule.id()),
-            KeyKind::Principal => KeyRef::Text(principal.map_or("", Principal::user)),
+            // Claims cannot be configured yet; nobody shares a counter with a principal by mistake.
+            KeyKind::Principal | KeyKind::Claim(_) => {
+                KeyRef::Text(principal.map_or("", Principal::user))
+            }
             KeyKind::Header(name) => {
-                KeyRef::Bytes(request.headers.get(name).map_or(b"", |value| value.as_bytes()))
+                let value = request.headers.get(name);
+                KeyRef::Text(value.and_then(|value| value.to_str().ok()).unwrap_or_default())
             }
         }
     }
@@ -89,13 +112,34 @@ pub enum BindError {
         name: String,
     },
     /// A public rule has no principal to count by.
-    #[error("rule {index}: field \"rate_limit\": {name:?} counts by principal, which a public rule does not have")]
+    #[error(
+        "rule {index}: field \"rate_limit\": {name:?} counts by principal, which a public rule does not have"
+    )]
     NobodyToCount {
         /// Position in the file.
         index: usize,
         /// As written.
         name: String,
     },
+}
+
+/// What the rules say about a request.
+#[derive(Debug)]
+pub enum Ruling<'a> {
+    /// This rule decides.
+    Rule {
+        /// The rule.
+        rule: &'a Arc<Bound>,
+        /// What the path gives to its parameters.
+        params: Params<'a>,
+    },
+    /// The most specific pattern has no rule for the method.
+    MethodNotAllowed {
+        /// The value of `Allow`.
+        allow: &'a str,
+    },
+    /// No pattern matches.
+    NoRule,
 }
 
 /// The rules in force.
@@ -119,23 +163,41 @@ impl Policy {
         if errors.is_empty() { Ok(Self { rules, bound }) } else { Err(errors) }
     }
 
+    /// All rules, in the file's order.
+    pub fn bound(&self) -> &[Arc<Bound>] {
+        &self.bound
+    }
+
     /// The rule set itself.
     pub fn rules(&self) -> &RuleSet {
         &self.rules
     }
 
     /// The rule for a request.
-    pub fn find<'p, 't>(&'p self, target: &'t Target<'_>) -> Found<&'p Arc<Bound>, 'p, 't> {
-        self.rules.find(target).map(|rule| self.bound.get(rule.index()))
+    pub fn find<'a>(&'a self, target: &'a Target<'_>) -> Ruling<'a> {
+        self.find_for_method(target, target.method())
+    }
+
+    /// The rule for another method than the request's own, as a preflight asks for it.
+    pub fn find_for_method<'a>(&'a self, target: &'a Target<'_>, method: &Method) -> Ruling<'a> {
+        match self.rules.find_for_method(target.host(), target.path(), method) {
+            Found::Rule { rule, params } => match self.bound.get(rule.index()) {
+                Some(rule) => Ruling::Rule { rule, params },
+                None => Ruling::NoRule,
+            },
+            Found::MethodNotAllowed { allow } => Ruling::MethodNotAllowed { allow },
+            Found::NoRule => Ruling::NoRule,
+        }
     }
 }
 
 fn bind(rule: &Arc<Rule>, bindings: &Bindings<'_>) -> Result<Bound, BindError> {
     let index = rule.index();
-    let upstream = *bindings.upstreams.get(rule.target()).ok_or_else(|| {
-        BindError::UnknownTarget { index, name: rule.target().to_owned() }
-    })?;
-    let is_public = matches!(rule.access(), Access::Public);
+    let upstream = *bindings
+        .upstreams
+        .get(rule.target())
+        .ok_or_else(|| BindError::UnknownTarget { index, name: rule.target().to_owned() })?;
+    let is_public = rule.is_public();
     let limit = match rule.limit() {
         None => None,
         Some(name) => {
@@ -149,11 +211,5 @@ fn bind(rule: &Arc<Rule>, bindings: &Bindings<'_>) -> Result<Bound, BindError> {
             Some(BoundLimit { id: *id, kind: kind.clone() })
         }
     };
-    Ok(Bound {
-        private_only: is_public && rule.target() == "openfga" && !rule.expose_openfga(),
-        metrics: bindings.metrics.rule(rule.id()),
-        rule: Arc::clone(rule),
-        limit,
-        upstream,
-    })
+    Ok(Bound { metrics: bindings.metrics.rule(rule.id()), rule: Arc::clone(rule), limit, upstream })
 }

@@ -113,7 +113,9 @@ reasons! {
 impl From<Refusal> for Reason {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::MalformedToken { .. } => Reason::MalformedToken,
+            Refusal::Missing => Reason::MissingToken,
+            Refusal::Conflicting => Reason::ConflictingCredentials,
+            Refusal::MalformedToken => Reason::MalformedToken,
             Refusal::BadSignature => Reason::BadSignature,
             Refusal::UnknownKey => Reason::UnknownKey,
             Refusal::AlgorithmNotAllowed => Reason::AlgorithmNotAllowed,
@@ -191,6 +193,11 @@ impl Rejection {
     pub fn early(reason: Reason) -> Self {
         let Refused { reason, advice } = reason.into();
         Self { reason, advice, rule: None, caller: None, standings: Standings::default() }
+    }
+
+    /// A refusal of the method; `allow` are those that would do.
+    pub fn method(allow: &str) -> Self {
+        Self { advice: Advice::Allow(allow.into()), ..Self::early(Reason::MethodNotAllowed) }
     }
 }
 

@@ -113,7 +113,9 @@ mod tests {
     fn only_the_exact_origin_is_allowed() {
         let cors = cors(&["https://app.example"]);
         assert!(cors.allowed_origin(&from_origin("https://app.example")).is_some());
-        for other in ["https://app.example.evil", "http://app.example", "null", "https://APP.example"] {
+        for other in
+            ["https://app.example.evil", "http://app.example", "null", "https://APP.example"]
+        {
             assert!(cors.allowed_origin(&from_origin(other)).is_none(), "{other}");
         }
     }

@@ -73,10 +73,16 @@ impl HeaderPolicy {
         let mut protected: Vec<_> =
             PROTECTED.iter().map(|name| HeaderName::from_static(name)).collect();
         protected.extend(claim_headers.iter().cloned());
-        let lengths = protected.iter().fold(length_bit("x-request-id"), |bits, name| {
-            bits | length_bit(name.as_str())
-        }) | length_bit("authorization");
-        Ok(Self { protected, lengths, via: HeaderValue::from_str(&format!("1.1 {name}"))?, name: name.into() })
+        let lengths = protected
+            .iter()
+            .fold(length_bit("x-request-id"), |bits, name| bits | length_bit(name.as_str()))
+            | length_bit("authorization");
+        Ok(Self {
+            protected,
+            lengths,
+            via: HeaderValue::from_str(&format!("1.1 {name}"))?,
+            name: name.into(),
+        })
     }
 
     /// Whether the request has been here before (RFC 9110 section 7.6.3).
@@ -144,9 +150,10 @@ impl HeaderPolicy {
         }
         let same = |protected: &str| {
             protected.len() == name.len()
-                && protected.bytes().zip(name.bytes()).all(|(p, n)| {
-                    p == n || (p == b'-' && matches!(n, b'_' | b'.'))
-                })
+                && protected
+                    .bytes()
+                    .zip(name.bytes())
+                    .all(|(p, n)| p == n || (p == b'-' && matches!(n, b'_' | b'.')))
         };
         self.protected.iter().any(|protected| same(protected.as_str()))
             || (is_odd(name) && (same("x-request-id") || same("authorization")))
@@ -191,7 +198,9 @@ mod tests {
     #[test]
     fn every_spelling_of_a_protected_name_is_protected() {
         let policy = policy();
-        for name in ["x_user_id", "x.user.id", "x-user_id", "x_user-id", "x_real.ip", "x.user_roles"] {
+        for name in
+            ["x_user_id", "x.user.id", "x-user_id", "x_user-id", "x_real.ip", "x.user_roles"]
+        {
             assert!(policy.is_protected(name), "{name}");
         }
         for name in ["x_user", "user_id", "x-trace_id"] {

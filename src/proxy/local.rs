@@ -4,7 +4,6 @@ use http::{Method, StatusCode};
 
 use super::Proxy;
 use super::respond::Reply;
-use crate::gate::rejection::Advice;
 use crate::gate::{Client, Reason, Rejection};
 
 /// The answer of a local endpoint, if `path` is one.
@@ -20,9 +19,7 @@ pub(super) fn answer(
         _ => return None,
     };
     if !matches!(*method, Method::GET | Method::HEAD) {
-        let mut rejection = Rejection::early(Reason::MethodNotAllowed);
-        rejection.advice = Advice::Allow("GET, HEAD".into());
-        return Some(Err(rejection));
+        return Some(Err(Rejection::method("GET, HEAD")));
     }
     Some(endpoint(proxy, client))
 }

@@ -41,8 +41,8 @@ impl Reply {
 
     /// The problem document of a refusal.
     pub fn problem(reason: Reason, advice: &Advice, request_id: &HeaderValue) -> Self {
-        let status = StatusCode::from_u16(reason.status())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::json!({
             "type": format!("urn:auth-gateway:{}", reason.word()),
             "title": reason.title(),

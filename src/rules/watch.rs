@@ -4,14 +4,13 @@
 //! and Kubernetes swaps the `..data` link beside it. A slow comparison of the content stands behind
 //! that: file systems exist that report nothing, and a link may point out of the folder.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
@@ -59,12 +58,12 @@ impl RuleFile {
     }
 
     /// Reads the file through one handle, so that a rename meanwhile cannot mix two contents.
-    pub async fn load(&self) -> Result<Vec<u8>, RuleFileError> {
+    pub fn load(&self) -> Result<Vec<u8>, RuleFileError> {
         let unreadable = |cause| RuleFileError::Unreadable { path: self.path.clone(), cause };
-        let file = File::open(&self.path).await.map_err(unreadable)?;
+        let file = File::open(&self.path).map_err(unreadable)?;
         let mut content = Vec::new();
         let bound = u64::try_from(MAX_FILE).unwrap_or(u64::MAX).saturating_add(1);
-        file.take(bound).read_to_end(&mut content).await.map_err(unreadable)?;
+        file.take(bound).read_to_end(&mut content).map_err(unreadable)?;
         if content.len() > MAX_FILE {
             return Err(RuleFileError::TooLarge { path: self.path.clone() });
         }
@@ -119,7 +118,7 @@ impl RuleFile {
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 () = next_look(&mut events, poll) => {}
             }
-            match self.load().await {
+            match self.load() {
                 Ok(content) => {
                     is_readable = true;
                     if content != current {

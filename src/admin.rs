@@ -1,0 +1,146 @@
+//! The operators' listener: probes, metrics, the rules in force, reload.
+//!
+//! Probes and metrics are open; what reveals or changes needs the token unless the listener is on
+//! loopback and none is configured.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+use serde_json::json;
+
+use crate::gate::Gate;
+use crate::metrics::Metrics;
+use crate::readiness::{Readiness, Report};
+use crate::reload::Reload;
+use crate::secret::Secret;
+
+/// Everything that the endpoints tell of.
+pub struct Admin {
+    /// For the rules in force.
+    pub gate: Arc<Gate>,
+    /// For the probes.
+    pub readiness: Arc<Readiness>,
+    /// For the scrape.
+    pub metrics: Arc<Metrics>,
+    /// For a reload on demand.
+    pub reload: Arc<Reload>,
+    /// What is known of the other parts.
+    pub parts: Parts,
+    /// What opens the guarded endpoints.
+    pub token: Option<Secret>,
+}
+
+/// Questions to other parts, asked when `/readyz` is.
+pub struct Parts {
+    /// Whether an authorization model is pinned.
+    pub model_known: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether counts are exchanged; `None` without Redis.
+    pub redis_connected: Box<dyn Fn() -> Option<bool> + Send + Sync>,
+}
+
+impl Admin {
+    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
+        match (method, path) {
+            (&Method::GET | &Method::HEAD, "/livez") => text(StatusCode::OK, "OK"),
+            (&Method::GET | &Method::HEAD, "/readyz") => self.ready(),
+            (&Method::GET | &Method::HEAD, "/metrics") => self.metrics(),
+            (_, "/rules" | "/reload") if !self.is_authorised(headers) => {
+                text(StatusCode::UNAUTHORIZED, "a bearer token is required (admin.token)")
+            }
+            (&Method::GET, "/rules") => self.rules(),
+            (&Method::POST, "/reload") => self.reload_now(),
+            (_, "/livez" | "/readyz" | "/metrics" | "/rules" | "/reload") => {
+                text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
+            }
+            _ => text(StatusCode::NOT_FOUND, "/livez /readyz /metrics /rules /reload"),
+        }
+    }
+
+    fn is_authorised(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.token else { return true };
+        let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let sent = sent.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
+        verify_slices_are_equal(sent, token.expose().as_bytes()).is_ok()
+    }
+
+    fn ready(&self) -> Response<Vec<u8>> {
+        let rules_error = self.readiness.rules_error();
+        let (keys_loaded, draining) = (self.readiness.keys_loaded(), self.readiness.draining());
+        let report = Report {
+            // A broken rule file or an absent Redis does not take a replica out of service: it
+            // serves with what it has, and the details say so.
+            ready: keys_loaded && !draining,
+            keys_loaded,
+            model_known: (self.parts.model_known)(),
+            draining,
+            rules_version: self.gate.policy().rules().version().to_owned(),
+            rules_error,
+            redis_connected: (self.parts.redis_connected)(),
+        };
+        let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        json_body(status, &report)
+    }
+
+    fn metrics(&self) -> Response<Vec<u8>> {
+        match self.metrics.render() {
+            Ok(body) => build(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
+    }
+
+    fn rules(&self) -> Response<Vec<u8>> {
+        let policy = self.gate.policy();
+        let rules: Vec<_> = policy.bound().iter().map(ToString::to_string).collect();
+        json_body(StatusCode::OK, &json!({"version": policy.rules().version(), "rules": rules}))
+    }
+
+    fn reload_now(&self) -> Response<Vec<u8>> {
+        match self.reload.from_file() {
+            Ok(version) => json_body(StatusCode::OK, &json!({"version": version})),
+            Err(error) => json_body(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &json!({"error": error.to_string().lines().collect::<Vec<_>>()}),
+            ),
+        }
+    }
+}
+
+fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {
+    build(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
+}
+
+fn json_body(status: StatusCode, value: &impl serde::Serialize) -> Response<Vec<u8>> {
+    build(status, "application/json", serde_json::to_vec_pretty(value).unwrap_or_default())
+}
+
+fn build(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Vec<u8>> {
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_LENGTH, length);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The admin application behind Pingora's listener.
+pub struct AdminApp(pub Arc<Admin>);
+
+#[async_trait]
+impl ServeHttp for AdminApp {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let header = session.req_header();
+        let answer = self.0.answer(&header.method, header.uri.path(), &header.headers);
+        // Nothing here takes a body; reading it away would let a client hold the connection.
+        if !session.is_body_empty() {
+            session.set_keepalive(None);
+        }
+        answer
+    }
+}

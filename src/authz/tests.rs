@@ -1,0 +1,185 @@
+use std::sync::Mutex;
+
+use serde_json::json;
+
+use super::*;
+use crate::clock::{Clock, ManualClock};
+
+/// Answers from a script, and counts.
+struct Scripted {
+    answers: Mutex<Vec<Result<bool, CheckFault>>>,
+    asked: AtomicU64,
+}
+
+#[async_trait]
+impl Decide for Scripted {
+    async fn decide(&self, _check: &Check, model_id: &str) -> Result<bool, CheckFault> {
+        assert!(model_id.starts_with("MODEL"));
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mut answers = self.answers.lock().unwrap();
+        if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
+    }
+}
+
+struct Bench {
+    clock: Arc<ManualClock>,
+    decider: Arc<Scripted>,
+    model: Arc<ModelWatch>,
+    authorizer: Authorizer,
+}
+
+fn bench(stale_if_error: u64, answers: Vec<Result<bool, CheckFault>>) -> Bench {
+    let clock = Arc::new(ManualClock::starting_at(1_000));
+    let decider = Arc::new(Scripted { answers: Mutex::new(answers), asked: AtomicU64::new(0) });
+    let model = Arc::new(ModelWatch::default());
+    model.pin(&json!({"id": "MODEL1", "type_definitions": []})).unwrap();
+    let settings = AuthzSettings {
+        cache_entries: 100,
+        allow_ttl: Duration::from_secs(10),
+        deny_ttl: Duration::from_secs(1),
+        stale_if_error: Duration::from_secs(stale_if_error),
+        max_concurrent: 8,
+    };
+    let (d, c): (Arc<dyn Decide>, SharedClock) = (decider.clone(), clock.clone());
+    let authorizer = Authorizer::new(&settings, d, Arc::clone(&model), c);
+    Bench { clock, decider, model, authorizer }
+}
+
+impl Bench {
+    async fn ask(&self, consistency: Consistency) -> Result<Decision, CheckFault> {
+        let question = Question {
+            user: "user:ann",
+            relation: "viewer",
+            object: "feature:reports",
+            consistency,
+        };
+        self.authorizer.check(&question, self.clock.now()).await
+    }
+
+    async fn source(&self) -> Source {
+        self.ask(Consistency::MinimizeLatency).await.unwrap().source
+    }
+
+    fn asked(&self) -> u64 {
+        self.decider.asked.load(Ordering::SeqCst)
+    }
+}
+
+fn down() -> CheckFault {
+    CheckFault::Unreachable { cause: "connection refused".to_owned() }
+}
+
+#[tokio::test]
+async fn an_allow_is_believed_ten_seconds_and_a_deny_one() {
+    let bench = bench(0, vec![Ok(true), Ok(false)]);
+    assert_eq!(bench.source().await, Source::Fresh);
+    bench.clock.advance(Duration::from_millis(9_999));
+    assert_eq!(bench.source().await, Source::Cache);
+    bench.clock.advance(Duration::from_millis(1));
+    assert!(!bench.ask(Consistency::MinimizeLatency).await.unwrap().allowed);
+    bench.clock.advance(Duration::from_millis(999));
+    assert_eq!(bench.source().await, Source::Cache);
+    bench.clock.advance(Duration::from_millis(1));
+    assert_eq!(bench.source().await, Source::Fresh);
+    assert_eq!(bench.asked(), 3);
+}
+
+#[tokio::test]
+async fn an_error_is_neither_remembered_nor_a_deny() {
+    let bench = bench(0, vec![Err(down()), Ok(true)]);
+    assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+    assert_eq!(bench.source().await, Source::Fresh);
+}
+
+#[tokio::test]
+async fn an_expired_allow_serves_an_outage_only_within_its_bound() {
+    let bench = bench(5, vec![Ok(true), Err(down())]);
+    bench.source().await;
+    bench.clock.advance(Duration::from_secs(14));
+    assert_eq!(bench.source().await, Source::Stale);
+    bench.clock.advance(Duration::from_secs(1));
+    assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+}
+
+#[tokio::test]
+async fn a_deny_never_serves_an_outage() {
+    let bench = bench(60, vec![Ok(false), Err(down())]);
+    assert!(!bench.ask(Consistency::MinimizeLatency).await.unwrap().allowed);
+    bench.clock.advance(Duration::from_secs(2));
+    assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+}
+
+#[tokio::test]
+async fn higher_consistency_asks_although_an_answer_is_remembered() {
+    let bench = bench(0, vec![Ok(true), Ok(false)]);
+    bench.source().await;
+    assert!(!bench.ask(Consistency::HigherConsistency).await.unwrap().allowed);
+    assert!(!bench.ask(Consistency::MinimizeLatency).await.unwrap().allowed, "the newer answer");
+}
+
+#[tokio::test]
+async fn another_model_voids_what_was_decided_by_the_one_before() {
+    let bench = bench(0, vec![Ok(true)]);
+    bench.source().await;
+    bench.model.pin(&json!({"id": "MODEL2", "type_definitions": []})).unwrap();
+    assert_eq!(bench.source().await, Source::Fresh);
+    bench.model.pin(&json!({"id": "MODEL2", "type_definitions": []})).unwrap();
+    assert_eq!(bench.source().await, Source::Cache);
+}
+
+#[tokio::test]
+async fn after_five_outages_in_a_row_only_one_probe_a_second_is_sent() {
+    let bench = bench(0, vec![Err(down())]);
+    for _ in 0..20 {
+        assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+    }
+    assert_eq!(bench.asked(), 5);
+    bench.clock.advance(Duration::from_secs(1));
+    for _ in 0..20 {
+        assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+    }
+    assert_eq!(bench.asked(), 6);
+}
+
+#[tokio::test]
+async fn a_refused_question_is_no_outage() {
+    let refused = CheckFault::Refused {
+        status: 400,
+        code: "validation_error".to_owned(),
+        message: "type not found".to_owned(),
+    };
+    let bench = bench(0, vec![Err(refused)]);
+    for _ in 0..20 {
+        assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+    }
+    assert_eq!(bench.asked(), 20);
+}
+
+#[test]
+fn no_choice_of_parts_makes_two_questions_equal() {
+    use std::collections::HashSet;
+    let parts = ["a", "a:b", "b", "", "a#b", "b@c", "#", "a:", ":b"];
+    let mut seen = HashSet::new();
+    for user in parts {
+        for relation in parts {
+            for object in parts {
+                let consistency = Consistency::MinimizeLatency;
+                let check = Question { user, relation, object, consistency }.to_check(1);
+                assert!(seen.insert(check), "{user} {relation} {object}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_tells_which_relations_its_types_define() {
+    let value = json!({"id": "M", "type_definitions": [
+        {"type": "user"},
+        {"type": "feature", "relations": {"viewer": {"this": {}}}},
+    ]});
+    let model = model::Model::parse(&value, 1).unwrap();
+    assert!(model.has_relation("feature", "viewer"));
+    assert!(!model.has_relation("feature", "editor"));
+    assert!(!model.has_relation("user", "viewer"));
+    assert!(!model.has_relation("none", "viewer"));
+}

@@ -1,0 +1,56 @@
+//! `auth-gateway check`: what the configuration and the rules mean, in a page.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::authn::Audiences;
+use crate::config::Settings;
+use crate::gate::policy::Policy;
+use crate::proxy::upstream::HostHeader;
+
+/// Prints what was understood; exit status 0.
+pub(super) fn print(settings: &Settings, policy: &Policy) -> ExitCode {
+    match write(&mut std::io::stdout().lock(), settings, policy) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn write(out: &mut impl Write, settings: &Settings, policy: &Policy) -> std::io::Result<()> {
+    writeln!(out, "listen      {}", settings.server.listen)?;
+    writeln!(out, "admin       {}", settings.admin.listen)?;
+    for issuer in &settings.issuers {
+        let audience = match &issuer.audiences {
+            Audiences::Any => "any audience".to_owned(),
+            Audiences::List(list) => format!("audience {}", list.join(" or ")),
+        };
+        let opaque = if issuer.introspection.is_some() { ", opaque tokens" } else { "" };
+        writeln!(out, "issuer      {} ({audience}{opaque})", issuer.url)?;
+    }
+    let openfga = &settings.openfga;
+    let model = openfga.model_id.as_deref().unwrap_or("latest");
+    let store = &openfga.client.store_id;
+    writeln!(out, "openfga     {} (store {store}, model {model})", openfga.client.url)?;
+    let redis = settings.redis.as_ref().map_or("none", |redis| redis.redacted_url());
+    writeln!(out, "redis       {redis}")?;
+    for limit in &settings.limits {
+        let (name, requests, window) = (limit.name(), limit.requests(), limit.window());
+        writeln!(out, "limit       {name}: {requests} per {window:?} by {:?}", limit.key())?;
+    }
+    for upstream in &settings.upstreams {
+        let host = match &upstream.host {
+            HostHeader::Client => "the client's Host".to_owned(),
+            HostHeader::Fixed(host) => format!("Host {}", host.to_str().unwrap_or_default()),
+        };
+        writeln!(out, "upstream    {}: {} ({host})", upstream.name, upstream.url)?;
+    }
+    let rules = policy.rules();
+    writeln!(out, "rules       {}, version {}", settings.rules.file.display(), rules.version())?;
+    for rule in policy.bound() {
+        writeln!(out, "  {:>3}  {rule}", rule.index())?;
+    }
+    for warning in rules.warnings() {
+        writeln!(out, "warning     {warning}")?;
+    }
+    Ok(())
+}

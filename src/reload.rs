@@ -1,0 +1,215 @@
+//! Rules come into force: at the start, when their file changes, on SIGHUP, on demand.
+//!
+//! A rule set is loaded and bound whole before it replaces the one in force; a bad one changes
+//! nothing but the readiness detail, the metric and the log.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::authz::model::ModelWatch;
+use crate::gate::Gate;
+use crate::gate::policy::{BindError, Bindings, Policy};
+use crate::metrics::Metrics;
+use crate::rate_limit::{KeyKind, LimitId, Limiter};
+use crate::readiness::Readiness;
+use crate::rules::{Names, RuleErrors, RuleFile, RuleFileError, RuleSet};
+
+/// What rules may name, and what the names stand for.
+#[derive(Debug)]
+pub struct Vocabulary {
+    names: Names,
+    limits: HashMap<String, (LimitId, KeyKind)>,
+    upstreams: HashMap<String, usize>,
+}
+
+/// Why rules did not come into force.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] RuleFileError),
+    /// The rules are wrong in themselves.
+    #[error(transparent)]
+    Rules(#[from] RuleErrors),
+    /// The rules ask for relations that the authorization model does not define.
+    #[error("{}", lines(.0))]
+    Model(Vec<crate::rules::RuleError>),
+    /// The rules name things that do not go together.
+    #[error("{}", lines(.0))]
+    Bind(Vec<BindError>),
+}
+
+fn lines<T: ToString>(errors: &[T]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl Vocabulary {
+    /// The vocabulary of a configuration. `upstreams` in the order that positions refer to, each with
+    /// whether it is OpenFGA's API.
+    pub fn new(
+        default_relation: &str,
+        upstreams: &[(String, bool)],
+        limiter: &Limiter,
+        limit_names: &[String],
+    ) -> Self {
+        let limits: HashMap<_, _> = limit_names
+            .iter()
+            .filter_map(|name| {
+                let id = limiter.find(name)?;
+                Some((name.clone(), (id, limiter.limit(id)?.key().clone())))
+            })
+            .collect();
+        let names = Names {
+            default_relation: default_relation.to_owned(),
+            default_target: "app".to_owned(),
+            targets: upstreams.iter().map(|(name, _)| name.clone()).collect(),
+            limits: limits.keys().cloned().collect(),
+            openfga_targets: upstreams
+                .iter()
+                .filter(|(_, is_openfga)| *is_openfga)
+                .map(|(name, _)| name.clone())
+                .collect(),
+            zitadel_targets: BTreeSet::from(["zitadel".to_owned()]),
+        };
+        let upstreams =
+            upstreams.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+        Self { names, limits, upstreams }
+    }
+
+    /// Builds a policy from the content of a rule file.
+    pub fn build(&self, content: &[u8], metrics: &Metrics) -> Result<Policy, ReloadError> {
+        let rules = RuleSet::parse(content, &self.names)?;
+        let bindings = Bindings { limits: &self.limits, upstreams: &self.upstreams, metrics };
+        Policy::bind(rules, &bindings).map_err(ReloadError::Bind)
+    }
+}
+
+/// Brings changed rules into force.
+pub struct Reload {
+    file: RuleFile,
+    vocabulary: Vocabulary,
+    gate: Arc<Gate>,
+    model: Arc<ModelWatch>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    /// One load at a time, so that an older content cannot win over a newer one.
+    one_at_a_time: Mutex<()>,
+}
+
+impl Reload {
+    /// Watches over `file` for `gate`, whose rules have just been loaded from it.
+    pub fn new(
+        file: RuleFile,
+        vocabulary: Vocabulary,
+        gate: Arc<Gate>,
+        model: Arc<ModelWatch>,
+        metrics: Arc<Metrics>,
+        readiness: Arc<Readiness>,
+    ) -> Self {
+        metrics.rules_current.set(1);
+        let one_at_a_time = Mutex::new(());
+        Self { file, vocabulary, gate, model, metrics, readiness, one_at_a_time }
+    }
+
+    /// Reads the file and puts its rules into force; returns their version.
+    pub fn from_file(&self) -> Result<String, ReloadError> {
+        let turn = self.one_at_a_time.lock();
+        let content = read(self.file.path());
+        let outcome = content.map_err(ReloadError::File).and_then(|content| self.put(&content));
+        drop(turn);
+        self.report(outcome)
+    }
+
+    fn put(&self, content: &[u8]) -> Result<String, ReloadError> {
+        let policy = self.vocabulary.build(content, &self.metrics)?;
+        if let Some(model) = self.model.current() {
+            let missing = policy.rules().check_relations(|t, r| Some(model.has_relation(t, r)));
+            if !missing.is_empty() {
+                return Err(ReloadError::Model(missing));
+            }
+        }
+        let version = policy.rules().version().to_owned();
+        warn_of_dangers(policy.rules());
+        self.gate.set_policy(policy);
+        Ok(version)
+    }
+
+    fn report(&self, outcome: Result<String, ReloadError>) -> Result<String, ReloadError> {
+        let (word, current) = if outcome.is_ok() { ("success", 1) } else { ("failure", 0) };
+        self.metrics.rule_loads.with_label_values(&[word]).inc();
+        self.metrics.rules_current.set(current);
+        match &outcome {
+            Ok(version) => {
+                self.readiness.set_rules_error(None);
+                tracing::info!(version, "rules in force");
+            }
+            Err(error) => {
+                self.readiness.set_rules_error(Some(error.to_string()));
+                tracing::error!(
+                    file = %self.file.path().display(),
+                    cause = %error,
+                    "the rule file is broken; the rules in force stay"
+                );
+            }
+        }
+        outcome
+    }
+
+    /// Follows the file, SIGHUP and the authorization model until `shutdown`.
+    pub async fn follow(&self, shutdown: watch::Receiver<bool>) {
+        let current = read(self.file.path()).unwrap_or_default();
+        let on_change = |_content| {
+            // Read again under the lock: this content may be older than what SIGHUP has read.
+            let _ = self.from_file();
+        };
+        tokio::join!(
+            self.file.watch(current, on_change, shutdown.clone()),
+            self.follow_signal(shutdown.clone()),
+            self.follow_model(shutdown),
+        );
+    }
+
+    async fn follow_signal(&self, mut shutdown: watch::Receiver<bool>) {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+        loop {
+            tokio::select! {
+                Some(()) = hangups.recv() => drop(self.from_file()),
+                _ = shutdown.changed() => return,
+            }
+        }
+    }
+
+    /// A model may come after the rules; what they ask of it is told then.
+    async fn follow_model(&self, mut shutdown: watch::Receiver<bool>) {
+        loop {
+            let changed = self.model.changed();
+            if let Some(model) = self.model.current() {
+                let policy = self.gate.policy();
+                for error in policy.rules().check_relations(|t, r| Some(model.has_relation(t, r))) {
+                    tracing::error!(cause = %error, "a rule asks for what the model does not define");
+                }
+            }
+            tokio::select! {
+                () = changed => {}
+                _ = shutdown.changed() => return,
+            }
+        }
+    }
+}
+
+/// Tells of rules that load but deserve a second look.
+pub fn warn_of_dangers(rules: &RuleSet) {
+    for warning in rules.warnings() {
+        tracing::warn!(rule = warning.id(), "{warning}");
+    }
+}
+
+/// The content of a rule file, read at once.
+pub fn read(path: &Path) -> Result<Vec<u8>, RuleFileError> {
+    RuleFile::new(path.to_owned()).load()
+}
