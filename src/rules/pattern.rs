@@ -144,6 +144,24 @@ impl Pattern {
         self.slots().find_map(|(known, slot)| (known == name).then_some(slot))
     }
 
+    /// The same text for patterns that match the same paths: parameters lose their names.
+    pub(super) fn shape(&self) -> String {
+        let mut shape = String::with_capacity(self.text.len());
+        for segment in &self.segments {
+            shape.push('/');
+            shape.push_str(match segment {
+                Segment::Static(text) => text,
+                Segment::Parameter(_) => "{}",
+            });
+        }
+        shape.push_str(match self.tail {
+            Tail::Open => "",
+            Tail::Slash => "/",
+            Tail::Rest(_) => "/{*}",
+        });
+        shape
+    }
+
     fn slots(&self) -> impl Iterator<Item = (&str, Slot)> {
         let singles =
             self.segments.iter().enumerate().filter_map(|(position, segment)| match segment {
