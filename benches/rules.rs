@@ -1,6 +1,6 @@
 //! Finding the rule for a request among 10, 1,000 and 10,000 rules.
 
-#![expect(missing_docs, clippy::expect_used, reason = "macros of criterion; a bench may panic")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may panic")]
 
 use std::collections::BTreeSet;
 use std::hint::black_box;

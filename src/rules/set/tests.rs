@@ -134,7 +134,7 @@ fn everything_that_is_wrong_is_said_at_once() {
             r#"rule 8: field "timeout": "1d" is not a duration"#,
             r#"rule 9: field "id": "get /ok" is also the id of rule 3"#,
             r#"rule 9: field "timeout": "1d" is not a duration"#,
-            r#"rule 10: field "host": invalid type: number, expected a string"#,
+            r#"rule 10: field "host": invalid type: integer `5`, expected a string"#,
         ],
     );
 }
