@@ -61,7 +61,7 @@ fn equivalent_spellings_become_one() {
         ("/100%25%7A", "/100%25z"),
     ] {
         let path = CanonicalPath::parse(raw.as_bytes(), STRICT).expect(raw);
-        assert_eq!(path.as_str(), expected, "{raw}");
+        assert_eq!(Ok(&path), CanonicalPath::parse(expected.as_bytes(), STRICT).as_ref(), "{raw}");
         assert!(path.is_rewritten(), "{raw}");
     }
 }
@@ -327,7 +327,7 @@ fn decode_once(bytes: &[u8]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_096))]
+    #![proptest_config(ProptestConfig::with_cases(1_024))]
 
     #[test]
     fn canonical_form_is_a_fixed_point(raw in pieces(), policy in policies()) {
