@@ -1,71 +1,56 @@
 //! From an entry to a rule: every field is checked, whatever is wrong with the others.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use http::Method;
-
 use super::error::{Fault, Faults};
-use super::file::{OnUnavailable, RuleEntry};
-use super::host_pattern::HostPattern;
+use super::file::{OneOrMany, RuleEntry};
 use super::object::{CheckTemplate, ObjectTemplate, is_relation};
 use super::pattern::Pattern;
-use super::rule::{Access, Methods, Requirements, Rule};
+use super::place::Place;
+use super::rule::{Access, Requirements, Rule};
 use super::set::Names;
 
 const PUBLIC: &str = "public_access";
 const AUTHENTICATED: &str = "authenticated";
 /// The type of a feature that is written without one.
 const FEATURE_TYPE: &str = "feature";
-const MAX_ID: usize = 128;
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
+/// Builds the rule for a place; `place` is `None` when its fields cannot be read.
 pub(super) fn build(
     index: usize,
+    place: Option<Place>,
     entry: RuleEntry,
     names: &Names,
     faults: &mut Faults,
 ) -> Option<Rule> {
-    let pattern = read_pattern(entry.path.as_deref(), faults);
-    let methods = read_methods(&entry, faults);
-    let host = entry.host.as_deref().and_then(|text| faults.keep("host", parse_host(text)));
     let feature =
         entry.feature.as_deref().and_then(|text| faults.keep("feature", parse_feature(text)));
-    let access = read_access(&entry, feature.as_ref(), pattern.as_ref(), names, faults);
-    let target = entry.target.as_deref().unwrap_or(&names.default_target);
-    check_defined("target", target, names.targets.iter(), faults);
+    let pattern = place.as_ref().map(|place| &place.pattern);
+    let access = read_access(&entry, feature.as_ref(), pattern, names, faults);
+    let target: Box<str> = entry.target.as_deref().unwrap_or(&names.default_target).into();
+    check_defined("target", &target, &names.targets, faults);
     if let Some(limit) = &entry.rate_limit {
-        check_defined("rate_limit", limit, names.limits.iter(), faults);
+        check_defined("rate_limit", limit, &names.limits, faults);
     }
     let timeout =
         entry.timeout.as_deref().and_then(|text| faults.keep("timeout", parse_timeout(text)));
-    let id = entry.id.as_deref().and_then(|text| faults.keep("id", check_id(text)));
-    let is_public_openfga =
-        matches!(access, Some(Access::Public)) && names.openfga_targets.contains(target);
-    let exposes_openfga = entry.expose_openfga.unwrap_or(false);
-    if exposes_openfga && access.is_some() && !is_public_openfga {
-        faults.add("expose_openfga", Fault::NothingToExpose);
-    }
-    let target = target.into();
+    let is_private_only = read_private_only(&entry, access.as_ref(), &target, names, faults);
     let requirements = Requirements {
         roles: read_list("roles", entry.roles, faults),
         scopes: read_list("scopes", entry.scopes, faults),
-        audience: read_list(
-            "audience",
-            entry.audience.map(super::file::OneOrMany::into_vec),
-            faults,
-        ),
+        audience: read_list("audience", entry.audience.map(OneOrMany::into_vec), faults),
     };
     if !faults.is_empty() {
         return None;
     }
-    let (pattern, methods, access) = (pattern?, methods?, access?);
+    let place = place?;
     Some(Rule {
         index,
-        id: id.unwrap_or_else(|| derive_id(host.as_ref(), &pattern, &methods)),
-        host,
-        pattern,
-        methods,
-        access,
+        id: entry.id.map_or_else(|| place.derive_id(), String::into_boxed_str),
+        place,
+        access: access?,
         requirements,
         feature: match feature {
             Some(Feature::Object(object)) => Some(object.as_str().into()),
@@ -75,65 +60,26 @@ pub(super) fn build(
         limit: entry.rate_limit.map(String::into_boxed_str),
         timeout,
         consistency: entry.consistency.unwrap_or_default(),
-        on_unavailable: entry.on_unavailable.unwrap_or(OnUnavailable::Deny),
-        is_private_only: is_public_openfga && !exposes_openfga,
+        on_unavailable: entry.on_unavailable.unwrap_or_default(),
+        is_private_only,
     })
 }
 
-fn read_pattern(path: Option<&str>, faults: &mut Faults) -> Option<Pattern> {
-    let Some(path) = path else {
-        if !faults.concern("path") {
-            faults.add("path", Fault::Missing { expected: "a pattern such as /api/*path" });
-        }
-        return None;
-    };
-    let parsed =
-        Pattern::parse(path).map_err(|cause| Fault::Pattern { value: path.to_owned(), cause });
-    faults.keep("path", parsed)
-}
-
-fn read_methods(entry: &RuleEntry, faults: &mut Faults) -> Option<Methods> {
-    match (&entry.method, &entry.methods) {
-        (Some(_), Some(_)) => {
-            faults.add("methods", Fault::Beside { other: "method" });
-            None
-        }
-        (Some(text), None) => faults.keep("method", parse_methods(text.split(',').map(str::trim))),
-        (None, Some(list)) if list.is_empty() => faults.keep("methods", Err(Fault::EmptyList)),
-        (None, Some(list)) => {
-            faults.keep("methods", parse_methods(list.iter().map(String::as_str)))
-        }
-        (None, None) => {
-            if !faults.concern("method") && !faults.concern("methods") {
-                faults.add("method", Fault::Missing { expected: "a method, a list of them, or *" });
-            }
-            None
-        }
+/// Whether the rule opens OpenFGA's API to private peers only.
+fn read_private_only(
+    entry: &RuleEntry,
+    access: Option<&Access>,
+    target: &str,
+    names: &Names,
+    faults: &mut Faults,
+) -> bool {
+    let is_public_openfga =
+        matches!(access, Some(Access::Public)) && names.openfga_targets.contains(target);
+    let exposes_openfga = entry.expose_openfga == Some(true);
+    if exposes_openfga && access.is_some() && !is_public_openfga {
+        faults.add("expose_openfga", Fault::NothingToExpose);
     }
-}
-
-fn parse_methods<'a>(words: impl Iterator<Item = &'a str>) -> Result<Methods, Fault> {
-    let words: Vec<&str> = words.collect();
-    if words == ["*"] {
-        return Ok(Methods::Any);
-    }
-    let mut methods = words.into_iter().map(parse_method).collect::<Result<Vec<_>, _>>()?;
-    methods.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-    methods.dedup();
-    Ok(Methods::Listed(methods.into()))
-}
-
-/// Methods are case-sensitive (RFC 9110 section 9.1), and all that are registered are upper case.
-fn parse_method(word: &str) -> Result<Method, Fault> {
-    let not_a_method = || Fault::NotAMethod { value: word.to_owned() };
-    if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') {
-        return Err(not_a_method());
-    }
-    Method::from_bytes(word.to_ascii_uppercase().as_bytes()).map_err(|_| not_a_method())
-}
-
-fn parse_host(text: &str) -> Result<HostPattern, Fault> {
-    HostPattern::parse(text).map_err(|cause| Fault::Host { value: text.to_owned(), cause })
+    is_public_openfga && !exposes_openfga
 }
 
 enum Feature {
@@ -242,15 +188,10 @@ fn refuse_check_fields(entry: &RuleEntry, feature: &'static str, faults: &mut Fa
     }
 }
 
-fn check_defined<'n>(
-    field: &str,
-    value: &str,
-    known: impl Iterator<Item = &'n String>,
-    faults: &mut Faults,
-) {
-    let known: Vec<_> = known.map(String::as_str).collect();
-    if !known.contains(&value) {
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+fn check_defined(field: &str, value: &str, known: &BTreeSet<String>, faults: &mut Faults) {
+    if !known.contains(value) {
+        let names: Vec<_> = known.iter().map(String::as_str).collect();
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         faults.add(field, Fault::Undefined { value: value.to_owned(), known });
     }
 }
@@ -271,22 +212,6 @@ fn parse_timeout(text: &str) -> Result<Duration, Fault> {
     let count: u64 = digits.parse().map_err(|_| fault())?;
     let timeout = Duration::from_millis(count.checked_mul(unit_millis).ok_or_else(fault)?);
     if timeout.is_zero() || timeout > MAX_TIMEOUT { Err(fault()) } else { Ok(timeout) }
-}
-
-fn check_id(text: &str) -> Result<Box<str>, Fault> {
-    let is_printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if text.is_empty() || text.len() > MAX_ID || !is_printable {
-        return Err(Fault::Id { value: text.to_owned() });
-    }
-    Ok(text.into())
-}
-
-fn derive_id(host: Option<&HostPattern>, pattern: &Pattern, methods: &Methods) -> Box<str> {
-    let methods = methods.to_string().to_ascii_lowercase();
-    match host {
-        Some(host) => format!("{methods} {host}{pattern}").into(),
-        None => format!("{methods} {pattern}").into(),
-    }
 }
 
 fn read_list(field: &str, items: Option<Vec<String>>, faults: &mut Faults) -> Box<[Box<str>]> {

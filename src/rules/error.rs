@@ -53,7 +53,7 @@ pub enum Fault {
     #[error("is not a field of a rule (expected one of {known})")]
     UnknownField {
         /// The fields there are.
-        known: String,
+        known: &'static str,
     },
     /// The field stands more than once.
     #[error("stands twice")]
@@ -175,11 +175,11 @@ pub enum Fault {
     },
     /// Another rule answers for the same requests.
     #[error(
-        "serves {methods} {path:?} on the same hosts as rule {other} (parameter names make no difference)"
+        "serves {method} {path:?} on the same hosts as rule {other} (parameter names make no difference)"
     )]
     DuplicateRule {
-        /// The methods both serve, or `*`.
-        methods: String,
+        /// The method both serve, or `*`.
+        method: String,
         /// The path.
         path: String,
         /// The earlier rule.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::host::{HostError, parse_host};
 
 /// Which hosts a rule serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// This host.
     Exact(Box<str>),

@@ -8,7 +8,8 @@ use http::Method;
 
 use super::host_pattern::HostPattern;
 use super::pattern::{Segment, Tail};
-use super::rule::{Methods, Rule};
+use super::place::Methods;
+use super::rule::Rule;
 
 /// All rules, arranged by host.
 #[derive(Debug, Default)]
@@ -44,22 +45,15 @@ pub(super) struct Endpoint {
     allow: Box<str>,
 }
 
-/// An earlier rule already answers for one of the methods.
-pub(super) struct Taken {
-    pub(super) by: Arc<Rule>,
-    /// `None` when both say `*`.
-    pub(super) method: Option<Method>,
-}
-
 impl Index {
-    /// Adds a rule, unless another has the same host, path shape and method.
-    pub(super) fn insert(&mut self, rule: &Arc<Rule>) -> Result<(), Taken> {
+    /// Adds a rule whose place no other has.
+    pub(super) fn insert(&mut self, rule: &Arc<Rule>) {
         let root = match rule.host() {
             None => &mut self.any,
             Some(HostPattern::Exact(host)) => self.exact.entry(host.clone()).or_default(),
             Some(HostPattern::Below(suffix)) => self.wildcards.entry(suffix.clone()).or_default(),
         };
-        root.endpoint(rule).insert(rule)
+        root.endpoint(rule).insert(rule);
     }
 
     /// The most specific endpoint for a host and a path in the form of `CanonicalPath::match_key`.
@@ -131,23 +125,14 @@ impl Node {
 }
 
 impl Endpoint {
-    fn insert(&mut self, rule: &Arc<Rule>) -> Result<(), Taken> {
+    fn insert(&mut self, rule: &Arc<Rule>) {
         match rule.methods() {
-            Methods::Any => match &self.any {
-                Some(by) => return Err(Taken { by: Arc::clone(by), method: None }),
-                None => self.any = Some(Arc::clone(rule)),
-            },
+            Methods::Any => self.any = Some(Arc::clone(rule)),
             Methods::Listed(methods) => {
-                for method in methods {
-                    if let Some(by) = self.exact(method) {
-                        return Err(Taken { by: Arc::clone(by), method: Some(method.clone()) });
-                    }
-                }
                 self.exact.extend(methods.iter().map(|method| (method.clone(), Arc::clone(rule))));
                 self.allow = self.join_methods();
             }
         }
-        Ok(())
     }
 
     /// The rule for a method: the method's own, GET's for HEAD, then the rule for all methods.

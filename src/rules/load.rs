@@ -1,15 +1,14 @@
 //! From the text of a rule file to its rules.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
 use super::build::build;
-use super::error::{Fault, Faults, FileFault, MAX_FILE, RuleError, RuleErrors};
+use super::error::{Fault, Faults, FileFault, MAX_FILE, RuleErrors};
 use super::file::{RawEntry, RuleEntry, schema};
-use super::index::{Index, Taken};
+use super::index::Index;
+use super::place::{Claims, Place};
 use super::rule::Rule;
 use super::set::Names;
 
@@ -25,43 +24,22 @@ pub(super) fn load(bytes: &[u8], names: &Names) -> Result<Loaded, RuleErrors> {
     let entries: Vec<RawEntry> = serde_json::from_slice(bytes)
         .map_err(|error| RuleErrors::File(FileFault::NotAList(error)))?;
     let mut loaded = Loaded { rules: Vec::with_capacity(entries.len()), index: Index::default() };
-    let mut ids = HashMap::with_capacity(entries.len());
-    let mut errors: Vec<RuleError> = Vec::new();
+    let mut claims = Claims::default();
+    let mut errors = Vec::new();
     for (position, entry) in entries.into_iter().enumerate() {
         let mut faults = Faults::of(position);
-        let entry = read(entry, &mut faults);
-        if let Some(rule) = entry.and_then(|entry| build(position, entry, names, &mut faults)) {
-            loaded.add(rule, &mut ids, &mut faults);
+        if let Some(entry) = read(entry, &mut faults) {
+            let place = Place::read(&entry, &mut faults);
+            claims.claim(position, entry.id.as_deref(), place.as_ref(), &mut faults);
+            if let Some(rule) = build(position, place, entry, names, &mut faults) {
+                let rule = Arc::new(rule);
+                loaded.index.insert(&rule);
+                loaded.rules.push(rule);
+            }
         }
         errors.extend(faults.into_errors());
     }
     if errors.is_empty() { Ok(loaded) } else { Err(RuleErrors::Rules(errors)) }
-}
-
-impl Loaded {
-    fn add(&mut self, rule: Rule, ids: &mut HashMap<Box<str>, usize>, faults: &mut Faults) {
-        let rule = Arc::new(rule);
-        match self.index.insert(&rule) {
-            // Its id may be the same too, derived from the same path: one error is enough.
-            Err(taken) => faults.add_to_rule(duplicate(&rule, taken)),
-            Ok(()) => match ids.entry(rule.id.clone()) {
-                Entry::Occupied(first) => faults.add(
-                    "id",
-                    Fault::DuplicateId { value: rule.id().to_owned(), other: *first.get() },
-                ),
-                Entry::Vacant(free) => drop(free.insert(rule.index())),
-            },
-        }
-        self.rules.push(rule);
-    }
-}
-
-fn duplicate(rule: &Rule, taken: Taken) -> Fault {
-    Fault::DuplicateRule {
-        methods: taken.method.map_or_else(|| "*".to_owned(), |method| method.to_string()),
-        path: rule.pattern().as_str().to_owned(),
-        other: taken.by.index(),
-    }
 }
 
 /// Reads the fields that can be read and notes the others, so that the rule's remaining fields are
@@ -99,7 +77,7 @@ fn check_field(field: &str, value: &Value) -> Result<(), Fault> {
     };
     // Every field is optional on its own, so only an unknown one refuses null.
     if alone(Value::Null).is_err() {
-        return Err(Fault::UnknownField { known: known_fields() });
+        return Err(Fault::UnknownField { known: &KNOWN_FIELDS });
     }
     if value.is_null() {
         return Err(Fault::Null);
@@ -107,9 +85,9 @@ fn check_field(field: &str, value: &Value) -> Result<(), Fault> {
     alone(value.clone()).map(drop).map_err(Fault::WrongType)
 }
 
-fn known_fields() -> String {
+static KNOWN_FIELDS: LazyLock<String> = LazyLock::new(|| {
     let schema = schema();
     let properties = schema.pointer("/$defs/RuleEntry/properties").and_then(Value::as_object);
     let names: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
     names.join(", ")
-}
+});

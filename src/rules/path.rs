@@ -79,11 +79,12 @@ pub struct CanonicalPath<'a> {
 impl<'a> CanonicalPath<'a> {
     /// Proves that `raw`, the target up to its `?`, is unambiguous.
     pub fn parse(raw: &'a [u8], policy: PathPolicy) -> Result<Self, PathError> {
-        let found = scan(raw, policy)?;
+        let mut found = scan(raw, policy)?;
         let text = if found.repairable {
             let repaired = repair(raw);
             // Decoding may have completed a dot segment, or an escape of an escape.
-            if scan(repaired.as_bytes(), policy)?.repairable {
+            found = scan(repaired.as_bytes(), policy)?;
+            if found.repairable {
                 return Err(PathError::EncodedTwice);
             }
             Cow::Owned(repaired)
@@ -127,29 +128,20 @@ enum Class {
     Refused(PathError),
 }
 
-/// RFC 3986 `pchar`, and the brackets that browsers leave raw in paths.
+/// RFC 3986 `pchar`, and the brackets that browsers leave raw in paths. `&` to `-` are
+/// `&'()*+,-`; `0` to `:` are the digits and the colon; `@` to `[` hold the upper-case letters.
 const fn classify(byte: u8) -> Class {
     match byte {
-        b'a'..=b'z'
-        | b'A'..=b'Z'
-        | b'0'..=b'9'
-        | b'-'
-        | b'_'
-        | b'~'
-        | b'!'
+        b'!'
         | b'$'
-        | b'&'
-        | b'\''
-        | b'('
-        | b')'
-        | b'*'
-        | b'+'
-        | b','
+        | b'&'..=b'-'
+        | b'0'..=b':'
         | b'='
-        | b':'
-        | b'@'
-        | b'['
-        | b']' => Class::Plain,
+        | b'@'..=b'['
+        | b']'
+        | b'_'
+        | b'a'..=b'z'
+        | b'~' => Class::Plain,
         b'.' => Class::Dot,
         b'/' => Class::Slash,
         b'%' => Class::Percent,

@@ -1,23 +1,19 @@
 //! A validated rule.
 
-use std::fmt;
 use std::time::Duration;
-
-use http::Method;
 
 use super::file::{Consistency, OnUnavailable};
 use super::host_pattern::HostPattern;
 use super::object::CheckTemplate;
 use super::pattern::Pattern;
+use super::place::{Methods, Place};
 
 /// One entry of `access_rules.json`, after everything in it was proved to mean something.
 #[derive(Debug)]
 pub struct Rule {
     pub(super) index: usize,
     pub(super) id: Box<str>,
-    pub(super) host: Option<HostPattern>,
-    pub(super) pattern: Pattern,
-    pub(super) methods: Methods,
+    pub(super) place: Place,
     pub(super) access: Access,
     pub(super) requirements: Requirements,
     pub(super) feature: Option<Box<str>>,
@@ -38,15 +34,6 @@ pub enum Access {
     Authenticated,
     /// A principal that OpenFGA allows.
     Check(CheckTemplate),
-}
-
-/// The methods a rule serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Methods {
-    /// `*`.
-    Any,
-    /// These, sorted by name; GET stands for HEAD too.
-    Listed(Box<[Method]>),
 }
 
 /// What a token must claim besides what the check asks; empty means nothing.
@@ -92,17 +79,17 @@ impl Rule {
 
     /// The hosts it serves; `None` for all.
     pub const fn host(&self) -> Option<&HostPattern> {
-        self.host.as_ref()
+        self.place.host.as_ref()
     }
 
     /// The paths it serves.
     pub const fn pattern(&self) -> &Pattern {
-        &self.pattern
+        &self.place.pattern
     }
 
     /// The methods it serves.
     pub const fn methods(&self) -> &Methods {
-        &self.methods
+        &self.place.methods
     }
 
     /// Who may pass.
@@ -155,20 +142,5 @@ impl Rule {
     /// Whether no credential is asked for.
     pub const fn is_public(&self) -> bool {
         matches!(self.access, Access::Public)
-    }
-}
-
-impl fmt::Display for Methods {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Any => f.write_str("*"),
-            Self::Listed(methods) => {
-                for (position, method) in methods.iter().enumerate() {
-                    let separator = if position == 0 { "" } else { "," };
-                    write!(f, "{separator}{method}")?;
-                }
-                Ok(())
-            }
-        }
     }
 }

@@ -258,8 +258,7 @@ fn rank(pattern: &str, path: &str) -> Option<Vec<u8>> {
     const REST: u8 = 2;
     let mut rank = Vec::new();
     let mut segments = path[1..].split('/').peekable();
-    let mut parts = pattern[1..].split('/').peekable();
-    while let Some(part) = parts.next() {
+    for part in pattern[1..].split('/') {
         if part.starts_with('*') {
             return segments.peek().map(|_| {
                 rank.push(REST);

@@ -104,7 +104,11 @@ fn everything_that_is_wrong_is_said_at_once() {
           {"path": "/ok/", "method": "GET", "feature": "x"},
           {"path": "/%6fk", "method": "POST,GET", "feature": "y"},
           {"path": "/x", "path": "/y", "method": "GET", "feature": null},
-          {"path": "/z", "method": "GET", "feature": "x", "id": "get /ok"}
+          {"path": "/z", "method": "GET", "feature": "x", "id": "get /ok"},
+          {"path": "/z", "method": "GET", "feature": "x", "timeout": "1d"},
+          {"path": "/w", "method": "GET", "feature": "x", "timeout": "1d", "id": "get /ok"},
+          {"path": "/v", "method": "GET", "feature": "x", "host": 5},
+          {"path": "/v", "method": "GET", "feature": "x"}
         ]"#,
         &[
             r#"rule 0: field "pth": is not a field of a rule (expected one of path, method, methods, host, "#,
@@ -113,11 +117,11 @@ fn everything_that_is_wrong_is_said_at_once() {
             r#"rule 0: field "path": "/a/../b" has a dot segment"#,
             r#"rule 0: field "method": "FETCH ALL" is not an HTTP method (expected "#,
             r#"rule 0: field "host": "a:80" has an invalid port (expected a host without port"#,
+            r#"rule 0: field "id": "" is not an id (expected "#,
             r#"rule 0: field "feature": "x y" has a character"#,
             r#"rule 0: field "target": "nowhere" is not defined (expected one of app, openfga, zitadel)"#,
             r#"rule 0: field "rate_limit": "none" is not defined (expected one of reports)"#,
             r#"rule 0: field "timeout": "5 s" is not a duration (expected "#,
-            r#"rule 0: field "id": "" is not an id (expected "#,
             "rule 1: is a string (expected an object)",
             r#"rule 2: field "path": is missing (expected "#,
             r#"rule 2: field "method": is missing (expected "#,
@@ -126,6 +130,11 @@ fn everything_that_is_wrong_is_said_at_once() {
             r#"rule 6: field "path": stands twice"#,
             r#"rule 6: field "feature": is null"#,
             r#"rule 7: field "id": "get /ok" is also the id of rule 3"#,
+            r#"rule 8: serves GET "/z" on the same hosts as rule 7"#,
+            r#"rule 8: field "timeout": "1d" is not a duration"#,
+            r#"rule 9: field "id": "get /ok" is also the id of rule 3"#,
+            r#"rule 9: field "timeout": "1d" is not a duration"#,
+            r#"rule 10: field "host": invalid type: integer `5`, expected a string"#,
         ],
     );
 }
@@ -322,7 +331,7 @@ fn rules_are_compared_with_the_model() {
 fn the_version_names_the_content() {
     let version =
         |file: &str| RuleSet::parse(file.as_bytes(), &names()).expect("valid").version().to_owned();
-    assert_eq!(version("[]"), "08b05d07b5566bef");
+    assert_eq!(version("[]"), "09612b07b5ecb5a5");
     assert_ne!(version("[]"), version("[ ]"));
     assert_eq!(version(GUIDE).len(), 16);
 }

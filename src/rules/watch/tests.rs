@@ -44,7 +44,7 @@ impl Watched {
         R: Future<Output = ()> + Send + 'static,
     {
         let file = RuleFile::new(path);
-        let current = file.load().await.expect("the first content");
+        let current = file.load().expect("the first content");
         let (sender, changes) = mpsc::unbounded_channel();
         let (shutdown, stop) = watch::channel(false);
         let on_change = Box::new(move |change| drop(sender.send(change)));
@@ -153,7 +153,7 @@ async fn a_lost_file_is_reported_once_and_may_come_back() {
 
 #[tokio::test]
 async fn a_file_without_end_is_refused() {
-    let error = RuleFile::new(PathBuf::from("/dev/zero")).load().await.expect_err("endless");
+    let error = RuleFile::new(PathBuf::from("/dev/zero")).load().expect_err("endless");
     assert!(matches!(error, RuleFileError::TooLarge { .. }));
 }
 
