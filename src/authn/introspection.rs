@@ -71,7 +71,7 @@ enum Fault {
     Fetch(#[from] FetchError),
     #[error("no answer within the deadline")]
     Deadline,
-    #[error("the issuer has no introspection endpoint")]
+    #[error("the issuer has no usable introspection endpoint")]
     NoEndpoint,
     #[error("the endpoint rejected our credentials: check the client id and secret")]
     ClientRejected,

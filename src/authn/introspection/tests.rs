@@ -161,6 +161,8 @@ async fn what_is_no_answer_is_unavailable_and_never_remembered() {
 #[tokio::test]
 async fn an_issuer_without_an_endpoint_is_unavailable() {
     let world = World::new().await;
+    world.site.discovery(&json!({"introspection_endpoint": "ftp://x"}));
+    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
     let document =
         json!({"issuer": world.site.url, "jwks_uri": format!("{}/keys", world.site.url)});
     world.site.on("/.well-known/openid-configuration", 200, &document.to_string());

@@ -125,9 +125,9 @@ impl Discovery {
         let introspection = document.get("introspection_endpoint");
         Ok(Endpoints {
             jwks: self.endpoint(document.get("jwks_uri"), "jwks_uri")?,
+            // One that cannot be used stops introspection only; JWTs do not need it.
             introspection: introspection
-                .map(|url| self.endpoint(Some(url), "introspection_endpoint"))
-                .transpose()?,
+                .and_then(|url| self.endpoint(Some(url), "introspection_endpoint").ok()),
         })
     }
 
