@@ -26,6 +26,7 @@ pub use self::keys::jwks::{JwksError, KeySet};
 pub use self::principal::Principal;
 pub use self::refusal::Refusal;
 pub use self::settings::{Audiences, IntrospectionSettings, IssuerSettings, SettingsError};
+pub use self::user_template::TemplateError;
 
 mod algorithm;
 pub mod bearer;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderValue, Method, StatusCode};
 use parking_lot::Mutex;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -31,6 +32,7 @@ mod tests;
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 const MAX_CALLS_IN_FLIGHT: usize = 256;
 const MAX_REFUSED_TOKENS: usize = 10_000;
+const MAX_REFUSED_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The principal of an active token, and until when (milliseconds since the epoch) it is one.
 pub(super) type Answer = Result<(Principal, u64), Refusal>;
@@ -48,7 +50,18 @@ pub(super) struct Introspection {
     calls: Mutex<HashMap<Box<str>, watch::Receiver<Option<Answer>>, ahash::RandomState>>,
     /// Tokens that were refused, each with the reason and the end of its belief on the monotonic
     /// clock, in milliseconds.
-    refused: Cache<Box<str>, (Refusal, u64)>,
+    refused: Cache<Box<str>, (Refusal, u64), TokenBytes>,
+}
+
+#[derive(Clone)]
+struct TokenBytes;
+
+impl Weighter<Box<str>, (Refusal, u64)> for TokenBytes {
+    fn weight(&self, token: &Box<str>, _: &(Refusal, u64)) -> u64 {
+        // Short tokens weigh so much that no more than the wanted number fit.
+        let at_least = MAX_REFUSED_BYTES / MAX_REFUSED_TOKENS as u64;
+        (token.len() as u64).max(at_least)
+    }
 }
 
 /// Why there was no answer that can be believed.
@@ -58,7 +71,7 @@ enum Fault {
     Fetch(#[from] FetchError),
     #[error("no answer within the deadline")]
     Deadline,
-    #[error("the issuer has no introspection endpoint")]
+    #[error("the issuer has no usable introspection endpoint")]
     NoEndpoint,
     #[error("the endpoint rejected our credentials: check the client id and secret")]
     ClientRejected,
@@ -91,7 +104,7 @@ impl Introspection {
             breaker: Breaker::default(),
             permits: Arc::new(Semaphore::new(MAX_CALLS_IN_FLIGHT)),
             calls: Mutex::default(),
-            refused: Cache::new(MAX_REFUSED_TOKENS),
+            refused: Cache::with_weighter(MAX_REFUSED_TOKENS, MAX_REFUSED_BYTES, TokenBytes),
         }
     }
 

@@ -18,9 +18,9 @@ use super::jwt::Jws;
 use crate::clock::{Now, SharedClock};
 
 pub(in crate::authn) mod discovery;
-pub mod fetch;
+pub(in crate::authn) mod fetch;
 mod jwk;
-pub mod jwks;
+pub(in crate::authn) mod jwks;
 mod roca;
 #[cfg(test)]
 mod tests;
@@ -246,7 +246,7 @@ impl IssuerKeys {
 
 /// ±10 %, so that replicas do not ask all at once.
 fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.9 + 0.2 * fastrand::f64())
+    (pause / 10 * 9).saturating_add((pause / 5).mul_f64(fastrand::f64()))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -190,7 +190,7 @@ fn user_template(issuer: &IssuerSettings) -> Result<UserTemplate, SettingsError>
     }
 }
 
-/// Parses an issuer identifier (OpenID Connect Discovery section 2; plain http for development).
+/// Parses an issuer identifier (`OpenID` Connect Discovery section 2; plain http for development).
 pub(super) fn parse_issuer(text: &str) -> Result<Url, SettingsError> {
     let url = Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")

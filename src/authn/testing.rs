@@ -24,6 +24,8 @@ use super::keys::fetch::{FetchError, KeySource};
 use super::keys::jwks::{JwksError, KeySet};
 use crate::clock::{ManualClock, Now, SharedClock};
 
+pub(super) mod site;
+
 pub(super) const ISSUER: &str = "https://issuer.example";
 pub(super) const START_SECS: u64 = 1_790_000_000;
 

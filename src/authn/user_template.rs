@@ -1,13 +1,13 @@
-//! How subjects become OpenFGA users, so that no two issuers can name the same user.
+//! How subjects become `OpenFGA` users, so that no two issuers can name the same user.
 
 use super::Refusal;
 
-/// OpenFGA's limit on a user, in characters; ours are ASCII.
+/// `OpenFGA`'s limit on a user, in characters; ours are ASCII.
 const MAX_USER_BYTES: usize = 512;
 
-/// What the template `user:acme|{sub}` says: a legal OpenFGA user that ends with the subject.
+/// What the template `user:acme|{sub}` says: a legal `OpenFGA` user that ends with the subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserTemplate {
+pub(super) struct UserTemplate {
     prefix: Box<str>,
 }
 
@@ -24,7 +24,7 @@ pub enum TemplateError {
 
 impl UserTemplate {
     /// Parses a template.
-    pub fn parse(template: &str) -> Result<Self, TemplateError> {
+    pub(super) fn parse(template: &str) -> Result<Self, TemplateError> {
         let prefix = template
             .strip_suffix("{sub}")
             .filter(|prefix| !prefix.contains(['{', '}']))
@@ -62,7 +62,7 @@ impl Default for UserTemplate {
     }
 }
 
-/// Visible ASCII without what means something in an OpenFGA tuple. `@` and `|` mean nothing there
+/// Visible ASCII without what means something in an `OpenFGA` tuple. `@` and `|` mean nothing there
 /// and occur in subjects of other providers.
 fn is_legal_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b':' | b'#' | b'*')

@@ -1,1 +1,242 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use super::super::testing::site::Site;
+use super::super::testing::{P256, START_SECS, claims, clock, jwks};
+use super::super::{
+    Audiences, Authenticator, Bearer, IntrospectionSettings, IssuerSettings, Refusal, Verified,
+};
+use crate::clock::{Clock as _, ManualClock};
+use crate::secret::Secret;
+
+const TOKEN: &str = "b3BhcXVl";
+
+struct World {
+    site: Site,
+    authenticator: Arc<Authenticator>,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    async fn with(change: impl FnOnce(&mut IntrospectionSettings)) -> Self {
+        let site = Site::issuer(&jwks(&[&P256])).await;
+        let mut client = IntrospectionSettings::new("api:app", Secret::new("se cret/+ü"));
+        // Far above what loopback needs on a busy machine.
+        client.timeout = Duration::from_secs(30);
+        change(&mut client);
+        let mut issuer = IssuerSettings::new(&site.url);
+        issuer.audiences = Audiences::List(vec!["gateway".into()]);
+        issuer.introspection = Some(client);
+        let (clock, shared) = clock();
+        let authenticator = Authenticator::new(vec![issuer], &shared).expect("authenticator");
+        let world = Self { site, authenticator: Arc::new(authenticator), clock };
+        world.says(&world.active());
+        world
+    }
+
+    fn active(&self) -> Value {
+        let mut answer = claims();
+        answer["iss"] = json!(self.site.url);
+        answer["active"] = json!(true);
+        answer["token_type"] = json!("Bearer");
+        answer
+    }
+
+    fn says(&self, answer: &Value) {
+        self.site.on("/introspect", 200, &answer.to_string());
+    }
+
+    async fn verify(&self, token: &str) -> Result<Verified, Refusal> {
+        let bearer = Bearer::parse(token.as_bytes())?;
+        self.authenticator.verify(bearer, self.clock.now()).await
+    }
+
+    fn calls(&self) -> usize {
+        self.site.requests("/introspect").len()
+    }
+}
+
+#[tokio::test]
+async fn an_active_token_becomes_a_principal() {
+    let world = World::new().await;
+    let verified = world.verify(TOKEN).await.expect("verified");
+    assert_eq!(verified.principal.user(), "user:281");
+    assert_eq!(verified.valid_until_unix_millis, (START_SECS + 30) * 1_000);
+    let seen = world.site.requests("/introspect").remove(0);
+    assert_eq!(seen.body, "token=b3BhcXVl&token_type_hint=access_token");
+    // "api%3Aapp:se+cret%2F%2B%C3%BC", form-encoded before base64.
+    assert_eq!(seen.headers["authorization"], "Basic YXBpJTNBYXBwOnNlK2NyZXQlMkYlMkIlQzMlQkM=");
+}
+
+#[tokio::test]
+async fn an_answer_is_believed_no_longer_than_the_token_lives() {
+    let world = World::new().await;
+    let mut answer = world.active();
+    answer["exp"] = json!(START_SECS + 7);
+    world.says(&answer);
+    let verified = world.verify(TOKEN).await.expect("verified");
+    assert_eq!(verified.valid_until_unix_millis, (START_SECS + 7) * 1_000);
+}
+
+#[tokio::test]
+async fn an_answer_without_issuer_and_expiry_is_accepted() {
+    let world = World::new().await;
+    world.says(&json!({"active": true, "sub": "281", "aud": "gateway"}));
+    assert!(world.verify(TOKEN).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_active_answer_is_checked_like_a_jwt() {
+    for (name, value, refusal) in [
+        ("active", json!(false), Refusal::Inactive),
+        ("iss", json!("https://other.example"), Refusal::WrongIssuer),
+        ("iss", json!(1), Refusal::MalformedToken),
+        ("aud", json!(["other"]), Refusal::WrongAudience),
+        ("aud", json!([]), Refusal::WrongAudience),
+        ("exp", json!(START_SECS), Refusal::Expired),
+        ("exp", json!("1"), Refusal::MalformedToken),
+        ("nbf", json!(START_SECS + 31), Refusal::NotYetValid),
+        ("sub", json!("*"), Refusal::MalformedToken),
+        ("sub", json!(null), Refusal::MalformedToken),
+        ("token_type", json!("DPoP"), Refusal::WrongTokenKind),
+        ("token_type", json!("refresh_token"), Refusal::WrongTokenKind),
+        ("cnf", json!({"jkt": "x"}), Refusal::WrongTokenKind),
+    ] {
+        let world = World::new().await;
+        let mut answer = world.active();
+        answer[name] = value;
+        world.says(&answer);
+        assert_eq!(world.verify(TOKEN).await.err(), Some(refusal), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_not_asked_about_again_for_five_seconds() {
+    let world = World::new().await;
+    world.says(&json!({"active": false}));
+    for _ in 0..10 {
+        assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::Inactive));
+    }
+    assert_eq!(world.calls(), 1);
+    world.says(&world.active());
+    world.clock.advance(Duration::from_secs(5));
+    assert!(world.verify(TOKEN).await.is_ok());
+    assert_eq!(world.calls(), 2);
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_unavailable_and_never_remembered() {
+    let big = format!(r#"{{"active":true,"x":"{}"}}"#, "x".repeat(64 * 1024));
+    for (status, body) in [
+        (200, ""),
+        (200, "{}"),
+        (200, "[]"),
+        (200, "<html></html>"),
+        (200, r#"{"active":"true"}"#),
+        (200, r#"{"active":1}"#),
+        (200, r#"{"active":false,"active":true}"#),
+        (200, big.as_str()),
+        (204, ""),
+        (302, ""),
+        (400, r#"{"active":true}"#),
+        (401, r#"{"active":false}"#),
+        (403, ""),
+        (500, r#"{"active":true}"#),
+    ] {
+        let world = World::new().await;
+        world.site.on("/introspect", status, body);
+        let refusal = world.verify(TOKEN).await.err();
+        assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable), "{status} {body:.40}");
+        world.says(&world.active());
+        assert!(world.verify(TOKEN).await.is_ok(), "{status} {body:.40}");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_without_an_endpoint_is_unavailable() {
+    let world = World::new().await;
+    world.site.discovery(&json!({"introspection_endpoint": "ftp://x"}));
+    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
+    let document =
+        json!({"issuer": world.site.url, "jwks_uri": format!("{}/keys", world.site.url)});
+    world.site.on("/.well-known/openid-configuration", 200, &document.to_string());
+    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
+    assert_eq!(world.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_slow_endpoint_is_given_up_at_the_deadline() {
+    let world = World::with(|client| client.timeout = Duration::from_millis(50)).await;
+    world.site.close();
+    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
+}
+
+#[tokio::test]
+async fn concurrent_questions_about_one_token_are_one_call() {
+    let world = World::new().await;
+    let all = (0..500).map(|_| world.verify(TOKEN));
+    assert!(futures::future::join_all(all).await.iter().all(Result::is_ok));
+    assert_eq!(world.calls(), 1);
+}
+
+#[tokio::test]
+async fn followers_are_served_when_the_first_client_goes_away() {
+    let world = Arc::new(World::new().await);
+    world.site.close();
+    let leader = tokio::spawn({
+        let world = Arc::clone(&world);
+        async move { world.verify(TOKEN).await }
+    });
+    while world.site.requests("/.well-known/openid-configuration").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    leader.abort();
+    assert!(leader.await.is_err());
+    world.site.open();
+    assert!(world.verify(TOKEN).await.is_ok());
+    assert_eq!(world.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_keeps_failing_is_probed_once_a_second() {
+    let world = World::new().await;
+    world.site.on("/introspect", 500, "");
+    for index in 0..50 {
+        let refusal = world.verify(&format!("token{index}")).await.err();
+        assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable));
+    }
+    assert_eq!(world.calls(), 5);
+    world.says(&world.active());
+    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
+    world.clock.advance(Duration::from_secs(1));
+    assert!(world.verify(TOKEN).await.is_ok());
+    assert!(world.verify("another").await.is_ok());
+}
+
+#[tokio::test]
+async fn no_more_than_256_calls_are_in_flight() {
+    let world = Arc::new(World::new().await);
+    world.site.close();
+    let waiting: Vec<_> = (0..256)
+        .map(|index| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.verify(&format!("token{index}")).await })
+        })
+        .collect();
+    let introspection = world.authenticator.issuers[0].introspection.as_ref().expect("configured");
+    while introspection.permits.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
+    world.site.open();
+    for call in waiting {
+        assert_eq!(call.await.expect("task").err(), None);
+    }
+    assert!(world.verify(TOKEN).await.is_ok());
+}

@@ -20,7 +20,7 @@ const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 const MAX_DOCUMENT_DEPTH: usize = 8;
 
 /// Endpoints hardly ever move; a key set that cannot be loaded makes us look again at once.
-const ENDPOINTS_TTL: Duration = Duration::from_hours(1);
+const ENDPOINTS_TTL: Duration = Duration::from_mins(10);
 
 /// The discovered side of one issuer.
 #[derive(Debug)]
@@ -31,7 +31,15 @@ pub(in crate::authn) struct Discovery {
     /// Set when the issuer is called at another address than its own: the authority it goes by.
     host: Option<HeaderValue>,
     client: reqwest::Client,
-    known: Mutex<Option<(Arc<Endpoints>, Now)>>,
+    known: Mutex<Option<Known>>,
+    discovering: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Known {
+    endpoints: Arc<Endpoints>,
+    /// `None` when there is reason to look again.
+    seen: Option<Now>,
 }
 
 #[derive(Debug)]
@@ -60,18 +68,36 @@ impl Discovery {
             host: host.transpose().map_err(|_| invalid())?,
             client,
             known: Mutex::new(None),
+            discovering: tokio::sync::Mutex::new(()),
         })
     }
 
+    /// The endpoints as last seen, however long ago; discovered when never seen.
     pub(in crate::authn) async fn endpoints(&self, now: Now) -> Result<Arc<Endpoints>, FetchError> {
-        if let Some((endpoints, at)) = &*self.known.lock()
-            && now.since(*at) < ENDPOINTS_TTL
+        let known = self.known.lock().as_ref().map(|known| Arc::clone(&known.endpoints));
+        match known {
+            Some(endpoints) => Ok(endpoints),
+            None => self.fresh_endpoints(now).await,
+        }
+    }
+
+    async fn fresh_endpoints(&self, now: Now) -> Result<Arc<Endpoints>, FetchError> {
+        let _one_at_a_time = self.discovering.lock().await;
+        if let Some(known) = &*self.known.lock()
+            && known.seen.is_some_and(|seen| now.since(seen) < ENDPOINTS_TTL)
         {
-            return Ok(Arc::clone(endpoints));
+            return Ok(Arc::clone(&known.endpoints));
         }
         let endpoints = Arc::new(self.read(&self.document(&self.document_url).await?)?);
-        *self.known.lock() = Some((Arc::clone(&endpoints), now));
+        *self.known.lock() = Some(Known { endpoints: Arc::clone(&endpoints), seen: Some(now) });
         Ok(endpoints)
+    }
+
+    /// Makes the next load of keys look again; calls go on where they went before.
+    fn doubt(&self) {
+        if let Some(known) = &mut *self.known.lock() {
+            known.seen = None;
+        }
     }
 
     /// A request to one of the issuer's endpoints.
@@ -99,9 +125,9 @@ impl Discovery {
         let introspection = document.get("introspection_endpoint");
         Ok(Endpoints {
             jwks: self.endpoint(document.get("jwks_uri"), "jwks_uri")?,
+            // One that cannot be used stops introspection only; JWTs do not need it.
             introspection: introspection
-                .map(|url| self.endpoint(Some(url), "introspection_endpoint"))
-                .transpose()?,
+                .and_then(|url| self.endpoint(Some(url), "introspection_endpoint").ok()),
         })
     }
 
@@ -132,13 +158,13 @@ impl Discovery {
 #[async_trait]
 impl KeySource for Discovery {
     async fn load(&self, now: Now) -> Result<KeySet, FetchError> {
-        let endpoints = self.endpoints(now).await?;
+        let endpoints = self.fresh_endpoints(now).await?;
         let loaded = match self.document(&endpoints.jwks).await {
             Ok(document) => KeySet::parse(&document).map_err(FetchError::from),
             Err(error) => Err(error),
         };
         if loaded.is_err() {
-            *self.known.lock() = None;
+            self.doubt();
         }
         loaded
     }

@@ -20,7 +20,7 @@ pub(in crate::authn) struct VerifyingKey {
 
 /// Why a key of a set is not used; the others are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub(super) enum Unusable {
     /// `use` or `key_ops` say that it is for something else.
     #[error("not a key for signatures")]
     Purpose,
