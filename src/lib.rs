@@ -1,3 +1,4 @@
 //! Auth Gateway.
 
 pub mod clock;
+pub mod dev;
