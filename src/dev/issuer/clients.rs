@@ -24,15 +24,14 @@ fn basic(header: &str) -> Option<Credentials> {
     let decoded = STANDARD.decode(header.strip_prefix("Basic ")?).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     let (id, secret) = text.split_once(':')?;
-    Some(Credentials { id: form_decoded(id)?, secret: form_decoded(secret)? })
+    Some(Credentials { id: form_decoded(id), secret: form_decoded(secret) })
 }
 
-fn form_decoded(text: &str) -> Option<String> {
+fn form_decoded(text: &str) -> String {
     // A lone key: the parser decodes it and leaves the value empty.
-    match url::form_urlencoded::parse(text.as_bytes()).next() {
-        Some((name, _)) => Some(name.into_owned()),
-        None => Some(String::new()),
-    }
+    url::form_urlencoded::parse(text.as_bytes())
+        .next()
+        .map_or_else(String::new, |(key, _)| key.into())
 }
 
 #[cfg(test)]
