@@ -93,12 +93,11 @@ impl Plan {
             std::fs::write(&file, &self.rules).unwrap();
             file
         });
-        let shipped = root().join("conf/gateway.yaml");
         let config = if self.settings.is_empty() {
-            shipped
+            root().join("conf/gateway.yaml")
         } else {
-            let text = std::fs::read_to_string(&shipped).unwrap();
-            let mut config = serde_yaml::from_str(&text).unwrap();
+            // Laid over the shipped file, so it holds what differs.
+            let mut config = serde_yaml::Value::Null;
             for (key, value) in &self.settings {
                 set(&mut config, key, value.clone());
             }
@@ -162,19 +161,10 @@ fn set(config: &mut serde_yaml::Value, key: &str, value: serde_yaml::Value) {
         if !place.is_mapping() {
             *place = serde_yaml::Value::Mapping(serde_yaml::Mapping::new());
         }
-        place = place.as_mapping_mut().unwrap().entry(part.into()).or_insert(().into_yaml());
+        let level = place.as_mapping_mut().unwrap();
+        place = level.entry(part.into()).or_insert(serde_yaml::Value::Null);
     }
     *place = value;
-}
-
-trait IntoYaml {
-    fn into_yaml(self) -> serde_yaml::Value;
-}
-
-impl IntoYaml for () {
-    fn into_yaml(self) -> serde_yaml::Value {
-        serde_yaml::Value::Null
-    }
 }
 
 #[derive(Debug)]
@@ -293,6 +283,15 @@ impl Gateway {
         let stream = socket.connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Wire(BufReader::new(stream))
+    }
+
+    /// A request as bytes, with this gateway as its host.
+    pub fn bytes(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> String {
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.authority());
+        for (name, value) in headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text + "\r\n"
     }
 
     /// Sends these bytes on a new connection and reads one response; `None` when the gateway closes
