@@ -37,7 +37,8 @@ async fn follow_the_guide(version: Version) {
     let path = format!("/stores/{store}");
     let models = format!("{path}/authorization-models");
     gateway.post(&models).json(&guide_model()).send().await.is(201);
-    let tuple = json!({"user": "user:ann", "relation": "viewer", "object": "feature:report_viewer"});
+    let tuple =
+        json!({"user": "user:ann", "relation": "viewer", "object": "feature:report_viewer"});
     let write = json!({"writes": {"tuple_keys": [tuple]}});
     gateway.post(&format!("{path}/write")).json(&write).send().await.is(200);
     drop(gateway);
@@ -123,7 +124,8 @@ fn a_preflight_is_answered_by_the_gateway() {
             let request = world.gateway.request(Method::OPTIONS, "/api/report");
             request.header("Origin", origin).header("Access-Control-Request-Method", method)
         };
-        let answer = preflight(ORIGIN, "GET").header("Access-Control-Request-Headers", "authorization");
+        let answer =
+            preflight(ORIGIN, "GET").header("Access-Control-Request-Headers", "authorization");
         let answer = answer.send().await;
         assert!(matches!(answer.status, 200 | 204), "{answer:?}");
         assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
@@ -154,8 +156,17 @@ fn scripts_of_the_allowed_origin_may_read_answers_and_no_others() {
 
 /// What frameworks take for `X-User-ID`.
 const SPELLINGS: &[&str] = &[
-    "X-User-ID", "x-user-id", "X-USER-ID", "X_User_Id", "x_user_id", "X.User.Id", "x.user.id", "X_User-ID",
-    "X-User_ID", "x-user.id", "X.USER_ID",
+    "X-User-ID",
+    "x-user-id",
+    "X-USER-ID",
+    "X_User_Id",
+    "x_user_id",
+    "X.User.Id",
+    "x.user.id",
+    "X_User-ID",
+    "X-User_ID",
+    "x-user.id",
+    "X.USER_ID",
 ];
 
 #[test]
@@ -191,7 +202,9 @@ fn a_refused_token_is_explained_in_the_log() {
         let refused = gateway.get("/api/report").bearer(token).send().await;
         refused.refused(401, "expired");
         let line = gateway
-            .await_log(|line| line["message"] == "JWT validation failed" && line["reason"] == "expired")
+            .await_log(|line| {
+                line["message"] == "JWT validation failed" && line["reason"] == "expired"
+            })
             .await;
         assert_ne!(line["cause"].as_str().unwrap_or_default(), "", "{line}");
         world.saw_nothing();

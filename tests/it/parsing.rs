@@ -152,7 +152,8 @@ fn a_request_line_that_is_none_is_refused() {
             let answer = send(&world.gateway, request).await.unwrap_or_else(|| panic!("{request}"));
             assert_eq!(answer.status, 400, "{request}: {answer:?}");
         }
-        let bare_line_ends = format!("GET /public/a HTTP/1.1\nHost: {}\n\n", world.gateway.authority());
+        let bare_line_ends =
+            format!("GET /public/a HTTP/1.1\nHost: {}\n\n", world.gateway.authority());
         assert_eq!(world.gateway.raw(bare_line_ends).await.unwrap().status, 400);
         world.saw_nothing();
     });
@@ -205,7 +206,8 @@ fn methods_that_no_rule_can_want_are_refused() {
         let answer = world.gateway.raw(trace).await.unwrap();
         assert_eq!(answer.status, 405, "{answer:?}");
         assert!(!answer.text().contains("Bearer"));
-        let connect = format!("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n\r\n", world.upstream.authority());
+        let connect =
+            format!("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n\r\n", world.upstream.authority());
         assert_eq!(world.gateway.raw(connect).await.unwrap().status, 405);
         world.saw_nothing();
     });
@@ -215,13 +217,21 @@ fn methods_that_no_rule_can_want_are_refused() {
 fn an_upgrade_is_authenticated_like_any_request() {
     story(async {
         let world = World::lease().await;
-        let websocket = [("Connection", "Upgrade"), ("Upgrade", "websocket"),
-            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Version", "13")];
-        let h2c = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"),
-            ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA")];
+        let websocket = [
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Version", "13"),
+        ];
+        let h2c = [
+            ("Connection", "Upgrade, HTTP2-Settings"),
+            ("Upgrade", "h2c"),
+            ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"),
+        ];
         let other = [("Connection", "Upgrade"), ("Upgrade", "anything")];
         for headers in [&websocket[..], &h2c[..], &other[..]] {
-            let answer = world.gateway.raw(world.gateway.bytes("GET", "/api/report", headers)).await;
+            let answer =
+                world.gateway.raw(world.gateway.bytes("GET", "/api/report", headers)).await;
             answer.unwrap().refused(401, "missing_token");
             // What follows an upgrade that was not granted is no tunnel.
             let mut wire = world.gateway.connect().await;

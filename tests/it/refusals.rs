@@ -212,9 +212,7 @@ fn limits_refuse_by_principal_and_by_address() {
     story(async {
         let limits = World::build().env("PRINCIPAL_LIMIT", "2").env("CLIENT_LIMIT", "8");
         let world = limits.start().await;
-        let status = async |token: &str| {
-            world.gateway.get("/me/page").bearer(token).send().await
-        };
+        let status = async |token: &str| world.gateway.get("/me/page").bearer(token).send().await;
         let refused = |reply: &crate::support::reply::Reply| (reply.status, reply.reason());
 
         // A window may end anywhere in between, so only what cannot be is asserted: more than twice
