@@ -249,8 +249,8 @@ fn keys_rotate_without_a_failed_request() {
 #[test]
 fn every_algorithm_of_the_issuer_is_verified() {
     story(async {
-        let world = World::start().await;
         use Algorithm::{EdDsa, Es256, Es384, Ps256, Rs384, Rs512};
+        let world = World::start().await;
         // All at once: an unknown kid is looked for once in five seconds.
         let algorithms = [Rs384, Rs512, Ps256, Es256, Es384, EdDsa];
         for algorithm in algorithms {

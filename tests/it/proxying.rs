@@ -301,3 +301,14 @@ fn an_untrusted_proxy_is_warned_about_once() {
         assert_eq!(world.gateway.count_messages("forwarding headers"), 1);
     });
 }
+
+#[test]
+fn connections_to_an_upstream_are_kept() {
+    story(async {
+        let world = World::start().await;
+        for _ in 0..20 {
+            world.gateway.get("/public/page").send().await.is(200);
+        }
+        assert!(world.upstream.connections() <= 3, "{}", world.upstream.connections());
+    });
+}

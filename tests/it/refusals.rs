@@ -237,3 +237,20 @@ fn limits_refuse_by_principal_and_by_address() {
         status(&world.token("zoe").jwt()).await.is(200);
     });
 }
+
+#[test]
+fn a_permission_that_is_taken_back_ends_with_its_time_in_the_cache() {
+    story(async {
+        let world = World::build().set("openfga.allow_ttl", "100ms").start().await;
+        let user = world.viewer("ann").await;
+        let token = world.token(&user).jwt();
+        let get = || world.gateway.get("/api/report").bearer(&token).send();
+        get().await.is(200);
+        world.revoke(&user, "feature:report_viewer").await;
+        eventually("the user is refused", SOON, async || (get().await.status == 403).then_some(()))
+            .await;
+        world.upstream.take_requests();
+        get().await.refused(403, "denied");
+        world.saw_nothing();
+    });
+}

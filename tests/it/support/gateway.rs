@@ -1,6 +1,7 @@
 //! The binary under test, and a client that stands in front of it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ impl Plan {
 
     /// The content of the rule file, whatever it is.
     pub fn rules_text(mut self, text: &str) -> Self {
-        self.rules = text.to_owned();
+        text.clone_into(&mut self.rules);
         self
     }
 
@@ -289,7 +290,7 @@ impl Gateway {
     pub fn bytes(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> String {
         let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.authority());
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            write!(text, "{name}: {value}\r\n").unwrap();
         }
         text + "\r\n"
     }
@@ -356,10 +357,6 @@ impl Gateway {
             (found == name && wanted).then(|| value.parse::<f64>().unwrap())
         });
         series.reduce(|a, b| a + b)
-    }
-
-    pub fn rules_file(&self) -> &Path {
-        &self.files.rules
     }
 
     /// Replaces the rule file in one step, as a careful editor would.
@@ -512,7 +509,7 @@ impl Wire {
         let mut bytes = Vec::new();
         match timeout(SOON, self.0.read_to_end(&mut bytes)).await {
             Ok(_) => bytes,
-            Err(_) => {
+            Err(_elapsed) => {
                 panic!("the connection stays open after {:?}", String::from_utf8_lossy(&bytes))
             }
         }

@@ -106,10 +106,6 @@ impl Response {
     pub fn status(&self) -> u16 {
         self.head.status()
     }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
 }
 
 /// Reads the final response to a request of this method; interim ones (1xx except 101) are left out.

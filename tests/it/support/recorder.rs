@@ -28,7 +28,6 @@ pub enum Passage {
 /// One call that arrived.
 #[derive(Clone, Debug)]
 pub struct Call {
-    pub method: String,
     pub path: String,
     pub authorization: Option<String>,
     /// `Null` when there was none.
@@ -94,7 +93,6 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let header = |name: &str| parts.headers.get(name).map(|v| v.to_str().unwrap().to_owned());
     shared.calls.lock().unwrap().push(Call {
-        method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         authorization: header("authorization"),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
