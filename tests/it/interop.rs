@@ -1,4 +1,4 @@
-//! An issuer that nobody here wrote: npm's `oidc-provider`, which is certified by the OpenID Foundation.
+//! An issuer that nobody here wrote: npm's `oidc-provider`.
 
 use std::process::Command;
 

@@ -162,7 +162,7 @@ fn a_refusal_keeps_the_connection_for_the_next_request() {
 fn claims_that_a_rule_asks_for_open_it() {
     story(async {
         let world = World::lease().await;
-        let user = world.user("ann");
+        let user = World::user("ann");
         let admin = world.token(&user).roles(["admin", "editor"]);
         world.gateway.get("/admin/panel").bearer(admin).send().await.is(200);
         // The documentation of ZITADEL prints the claim inside an array.

@@ -128,10 +128,10 @@ impl Builder {
             let store = openfga.create_store().await;
             let model = openfga.write_model(&store, &guide_model()).await;
             openfga.write(&store, "user:ann", "viewer", "feature:report_viewer").await;
-            let recorder = match self.recorder {
-                true => Some(Recorder::start(&openfga.url()).await),
-                false => None,
-            };
+            let mut recorder = None;
+            if self.recorder {
+                recorder = Some(Recorder::start(&openfga.url()).await);
+            }
             (openfga, store, model, recorder)
         };
         let redis = async { if self.redis { Some(Redis::start().await) } else { None } };
@@ -213,14 +213,14 @@ impl World {
     }
 
     /// A name that no other story uses.
-    pub fn user(&self, name: &str) -> String {
+    pub fn user(name: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A user who may read reports.
     pub async fn viewer(&self, name: &str) -> String {
-        let user = self.user(name);
+        let user = Self::user(name);
         self.grant(&user, "feature:report_viewer").await;
         user
     }
