@@ -85,10 +85,14 @@ fn tokens_of_another_provider_are_accepted() {
         get("/scoped/orders").bearer(&jwt).send().await.is(200);
         let token = provider.token("opaque").await;
         get("/opaque/page").bearer(&token).send().await.is(200);
-        services.upstream.take_requests();
+        let seen = services.upstream.take_requests();
+        assert_eq!(seen.last().unwrap().headers_named("x-user-id"), ["robot"]);
 
         let truncated = &token[..token.len() - 1];
         get("/opaque/page").bearer(truncated).send().await.refused(401, "inactive");
+        // RFC 7662 leaves the subject out for clients that act for nobody; they are no principal.
+        let nameless = get("/opaque/page").bearer(provider.token("nameless").await).send().await;
+        nameless.refused(401, "malformed_token");
         let others = services.issuer.token("ann");
         get("/api/report").bearer(others).send().await.refused(401, "wrong_issuer");
         services.upstream.saw_nothing();

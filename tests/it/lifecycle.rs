@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::gateway::Plan;
-use crate::support::issuer::finds_a_token_in;
 use crate::support::process::free_port;
 use crate::support::world::{guide_rules, story_rules};
 use crate::support::{Mint, SOON, World, eventually, sockets, story};
@@ -191,7 +190,7 @@ fn no_token_is_ever_written() {
         world.gateway.terminate();
         world.gateway.exit(EXIT).await;
         let output = world.gateway.output();
-        assert!(!finds_a_token_in(&output));
+        world.gateway.wrote_no_token();
         let secret = &world.issuer.settings().client_secret;
         assert!(!output.contains(secret.as_str()));
     });

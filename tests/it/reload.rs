@@ -86,7 +86,8 @@ fn connections_live_on_through_a_reload() {
         let rules =
             json!([{"path": "/further/*path", "method": "GET", "feature": "public_access"}]);
         gateway.write_rules(&rules);
-        serves(gateway, "/public/a", 403).await;
+        // Until then there is a rule, and it wants a token.
+        serves(gateway, "/api/report", 403).await;
         world.upstream.release();
         under_way.reply("GET").await.unwrap().is(200);
 

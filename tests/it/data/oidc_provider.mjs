@@ -3,7 +3,7 @@
 //   node oidc_provider.mjs PORT FOLDER     FOLDER holds node_modules/oidc-provider
 //
 // The client "jwt" gets JWT access tokens for the audience "gateway", the client "opaque" gets opaque
-// ones; "gateway" may introspect.
+// ones of the subject "robot", "nameless" such of no subject; "gateway" may introspect.
 import { generateKeyPairSync } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 
@@ -29,6 +29,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [
     client('jwt', ['client_credentials']),
     client('opaque', ['client_credentials']),
+    client('nameless', ['client_credentials']),
     client('gateway', ['client_credentials']),
   ],
   jwks: {
@@ -37,6 +38,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       key('ec', { namedCurve: 'P-256' }, 'ES256'),
     ],
   },
+  extraTokenClaims: (_, token) => (token.clientId === 'opaque' ? { sub: 'robot' } : undefined),
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
