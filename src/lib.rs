@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dev;
 pub mod flight;
 pub mod gate;
 pub mod http_body;

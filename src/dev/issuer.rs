@@ -1,0 +1,285 @@
+//! An issuer in ZITADEL's shape: discovery, keys, introspection, and tokens on demand.
+//!
+//! What it copies, and where from, matters more than that it is complete: access tokens have the
+//! type `JWT` and an array of audiences, an opaque token is active only for clients in its
+//! audience, a personal access token is active for everybody, keys are published before they
+//! sign and stay published after.
+
+mod clients;
+mod endpoints;
+mod fault;
+mod grants;
+mod keys;
+mod ring;
+mod token;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::{Mutex, RwLock};
+use serde_json::{Value, json};
+
+use self::clients::Credentials;
+use self::fault::{Counters, FaultSwitch};
+use self::grants::{Claims, Grants, OpaqueKind};
+use self::ring::KeyRing;
+use super::server::Server;
+use crate::clock::SharedClock;
+
+pub use self::fault::{Fault, Hits};
+pub use self::keys::{Algorithm, KeyError};
+pub use self::token::{TokenBuilder, TokenError};
+
+/// What an issuer is set up with.
+#[derive(Clone)]
+pub struct Settings {
+    /// The API application's client id, as the gateway uses it for introspection.
+    pub client_id: String,
+    /// The API application's secret.
+    pub client_secret: String,
+    /// The id of the project, always in the audience.
+    pub project: String,
+    /// Service accounts: client id (which is the subject) and secret.
+    pub service_accounts: Vec<(String, String)>,
+    /// One key of each is published; the first one signs.
+    pub algorithms: Vec<Algorithm>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            client_id: "123456789@authgateway".into(),
+            client_secret: "aBcDeFgH:+ for development".into(),
+            project: "212345678900000001".into(),
+            service_accounts: vec![("gateway-service".into(), "for development".into())],
+            algorithms: vec![Algorithm::Rs256],
+        }
+    }
+}
+
+/// The issuer did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("listen on {address}")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The first keys could not be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+#[derive(Debug)]
+struct State {
+    clock: SharedClock,
+    settings: Settings,
+    /// Set once the port is known.
+    url: OnceLock<String>,
+    keys: RwLock<KeyRing>,
+    grants: Mutex<Grants>,
+    fault: FaultSwitch,
+    counters: Counters,
+}
+
+/// A running issuer; it stops when dropped.
+#[derive(Debug)]
+pub struct Issuer {
+    state: Arc<State>,
+    server: Server,
+}
+
+impl Issuer {
+    /// Makes the keys and serves. Port 0 takes any free port.
+    pub async fn start(
+        listen: SocketAddr,
+        settings: Settings,
+        clock: SharedClock,
+    ) -> Result<Self, StartError> {
+        let mut keys = KeyRing::default();
+        for algorithm in &settings.algorithms {
+            keys.publish(*algorithm)?;
+        }
+        let state = Arc::new(State {
+            clock,
+            settings,
+            url: OnceLock::new(),
+            keys: RwLock::new(keys),
+            grants: Mutex::default(),
+            fault: FaultSwitch::new(),
+            counters: Counters::default(),
+        });
+        let shared = Arc::clone(&state);
+        let server = Server::start(listen, move |address| {
+            shared.url.get_or_init(|| format!("http://{address}"));
+            endpoints::router(shared)
+        });
+        let server =
+            server.await.map_err(|source| StartError::Listen { address: listen, source })?;
+        Ok(Self { state, server })
+    }
+
+    /// The `iss` of its tokens; what `ZITADEL_ISSUER_URL` has to be.
+    pub fn url(&self) -> &str {
+        self.state.url()
+    }
+
+    /// What the issuer was set up with.
+    pub fn settings(&self) -> &Settings {
+        &self.state.settings
+    }
+
+    /// An access token as a JWT, valid for twelve hours.
+    pub fn token(&self, subject: &str) -> TokenBuilder {
+        TokenBuilder::access(&self.state, subject)
+    }
+
+    /// An ID token, which no API may accept.
+    pub fn id_token(&self, subject: &str) -> TokenBuilder {
+        TokenBuilder::id(&self.state, subject)
+    }
+
+    /// A back-channel logout token.
+    pub fn logout_token(&self, subject: &str) -> TokenBuilder {
+        TokenBuilder::logout(&self.state, subject)
+    }
+
+    /// From now on this token, opaque or JWT, introspects as inactive.
+    pub fn revoke(&self, token: &str) {
+        let jti = self.state.verified(token).and_then(|claims| text(&claims, "jti"));
+        self.state.grants.lock().revoke(jti.unwrap_or_else(|| token.to_owned()));
+    }
+
+    /// Publishes a further key, which does not sign yet, and returns its `kid`.
+    pub fn publish_key(&self, algorithm: Algorithm) -> Result<String, KeyError> {
+        self.state.keys.write().publish(algorithm)
+    }
+
+    /// Signs with this published key from now on; `false` when there is none of that name.
+    pub fn activate_key(&self, kid: &str) -> bool {
+        self.state.keys.write().activate(kid)
+    }
+
+    /// Takes a key out of the set, which invalidates its tokens; `false` when there was none.
+    pub fn remove_key(&self, kid: &str) -> bool {
+        self.state.keys.write().remove(kid)
+    }
+
+    /// The `kid` of the key that signs.
+    pub fn active_kid(&self) -> Option<String> {
+        self.state.keys.read().active().map(|key| key.kid().to_owned())
+    }
+
+    /// The public key set, as `/oauth/v2/keys` shows it.
+    pub fn key_set(&self) -> Value {
+        json!({"keys": self.state.keys.read().public_jwks()})
+    }
+
+    /// Misbehaves from now on.
+    pub fn set_fault(&self, fault: Fault) {
+        self.state.fault.set(fault);
+    }
+
+    /// Calls so far, those that failed on purpose included.
+    pub fn hits(&self) -> Hits {
+        self.state.counters.read()
+    }
+
+    /// Refuses connections until [`Issuer::up`]; open ones are cut.
+    pub async fn down(&self) {
+        self.server.down().await;
+    }
+
+    /// Listens again, on the same port.
+    pub async fn up(&self) -> io::Result<()> {
+        self.server.up().await
+    }
+}
+
+impl State {
+    fn url(&self) -> &str {
+        self.url.get().map_or("", String::as_str)
+    }
+
+    /// ZITADEL's: the clients of the project, then the project.
+    fn audience(&self) -> [&str; 2] {
+        [&self.settings.client_id, &self.settings.project]
+    }
+
+    fn is_api_client(&self, client: &Credentials) -> bool {
+        client.id == self.settings.client_id && client.secret == self.settings.client_secret
+    }
+
+    fn is_service_account(&self, client: &Credentials) -> bool {
+        let accounts = &self.settings.service_accounts;
+        accounts.iter().any(|(id, secret)| client.id == *id && client.secret == *secret)
+    }
+
+    /// RFC 7662 members of an active token; `None` for every reason why it is not active.
+    fn introspect(&self, token: &str, client: &str) -> Option<Claims> {
+        let opaque = self.grants.lock().find(token).cloned();
+        let (kind, mut claims) = match opaque {
+            Some(found) => found,
+            None => (OpaqueKind::AccessToken, self.verified(token)?),
+        };
+        let revoked = text(&claims, "jti").is_some_and(|jti| self.grants.lock().is_revoked(&jti));
+        let expires = claims.get("exp").and_then(Value::as_u64)?;
+        if revoked || expires <= self.clock.now().unix_secs() {
+            return None;
+        }
+        if kind == OpaqueKind::PersonalAccessToken {
+            claims.insert("aud".into(), json!([client, self.settings.project]));
+        } else if !self.is_for(&claims, client) {
+            return None;
+        }
+        claims.insert("active".into(), json!(true));
+        claims.entry("token_type").or_insert_with(|| json!("Bearer"));
+        claims.entry("scope").or_insert_with(|| json!("openid profile"));
+        if let Some(subject) = text(&claims, "sub") {
+            claims.entry("username").or_insert_with(|| json!(subject));
+        }
+        Some(claims)
+    }
+
+    fn is_for(&self, claims: &Claims, client: &str) -> bool {
+        let audience = claims.get("aud").and_then(Value::as_array);
+        audience.into_iter().flatten().any(|a| *a == client || *a == self.settings.project.as_str())
+    }
+
+    /// The claims of a JWT that one of our published keys signed.
+    fn verified(&self, token: &str) -> Option<Claims> {
+        let (message, signature) = token.rsplit_once('.')?;
+        let (header, claims) = message.split_once('.')?;
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
+        let header: Value = serde_json::from_slice(&decode(header)?).ok()?;
+        let keys = self.keys.read();
+        let key = keys.find(header.get("kid")?.as_str()?)?;
+        let genuine = key.signed(message.as_bytes(), &decode(signature)?);
+        if genuine { serde_json::from_slice(&decode(claims)?).ok() } else { None }
+    }
+}
+
+fn text(claims: &Claims, name: &str) -> Option<String> {
+    claims.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// ZITADEL's ids are snowflakes in decimal.
+fn numeric_id() -> String {
+    fastrand::u64(200_000_000_000_000_000..400_000_000_000_000_000).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! Start, stop, and what the gateway says about itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::gateway::Plan;
+use crate::support::process::free_port;
+use crate::support::world::{guide_rules, story_rules};
+use crate::support::{Mint, SOON, World, eventually, sockets, story};
+
+/// What Kubernetes waits before it kills is 30 s.
+const EXIT: Duration = Duration::from_secs(20);
+/// `EX_CONFIG` of sysexits.h.
+const CONFIGURATION_ERROR: i32 = 78;
+
+#[test]
+fn a_terminated_gateway_finishes_what_it_began() {
+    story(async {
+        let world = World::start().await;
+        world.upstream.hold();
+        let under_way = tokio::spawn(world.gateway.get("/public/page").send());
+        world.upstream.await_request(|_| true).await;
+        world.gateway.terminate();
+        eventually("/health is 503, or nobody listens", SOON, async || {
+            match world.gateway.get("/health").try_send().await {
+                Ok(answer) => (answer.status == 503).then_some(()),
+                Err(error) => error.is_connect().then_some(()),
+            }
+        })
+        .await;
+        assert!(!world.gateway.has_exited());
+        world.upstream.release();
+        under_way.await.unwrap().is(200);
+        assert_eq!(world.gateway.exit(EXIT).await.code(), Some(0));
+    });
+}
+
+#[test]
+fn an_idle_gateway_ends_at_once() {
+    story(async {
+        let world = World::start().await;
+        world.gateway.get("/public/page").send().await.is(200);
+        world.gateway.terminate();
+        assert_eq!(world.gateway.exit(EXIT).await.code(), Some(0));
+        assert!(world.gateway.get("/health").try_send().await.is_err());
+    });
+}
+
+#[test]
+fn load_through_a_rolling_restart_loses_nothing() {
+    story(async {
+        let world = World::build().env("CLIENT_LIMIT", "1000000").start().await;
+        let second = world.another_gateway().await;
+        // As a load balancer: new requests go to the first gateway for as long as it is healthy.
+        let mut on_first = 0;
+        for number in 0..200 {
+            if number == 50 {
+                world.gateway.terminate();
+            }
+            let health = world.gateway.get("/health").try_send().await;
+            let gateway =
+                if health.is_ok_and(|h| h.status == 200) { &world.gateway } else { &second };
+            if std::ptr::eq(gateway, &raw const world.gateway) {
+                on_first += 1;
+            }
+            gateway.get("/public/page").send().await.is(200);
+        }
+        assert!((50..200).contains(&on_first), "{on_first}");
+    });
+}
+
+#[test]
+fn only_the_configured_ports_are_open() {
+    story(async {
+        let world = World::lease().await;
+        let gateway = &world.gateway;
+        let open = sockets::listening_ports(gateway.pid());
+        assert_eq!(open, BTreeSet::from([gateway.port(), gateway.admin_port()]));
+    });
+}
+
+#[test]
+fn a_good_set_up_checks_out() {
+    story(async {
+        let world = World::build();
+        let services = world.services().await;
+        let (status, output) = world.plan(&services).check().await;
+        assert_eq!(status.code(), Some(0), "{output}");
+        assert!(output.contains("/api/*path"), "{output}");
+        let secret = &services.issuer.settings().client_secret;
+        assert!(!output.contains(secret), "a secret was printed");
+    });
+}
+
+/// Enough of an environment without anything behind it.
+fn nowhere() -> Plan {
+    Plan::new(&guide_rules())
+        .env("OPENFGA_URL", "http://127.0.0.1:9")
+        .env("OPENFGA_STORE_ID", "01HXXXXXXXXXXXXXXXXXXXXXXX")
+        .env("ZITADEL_ISSUER_URL", "http://127.0.0.1:9")
+        .env("ZITADEL_API_URL", "http://127.0.0.1:9")
+        .env("REDIS_URL", "")
+        .env("UPSTREAM_URL", "http://127.0.0.1:9")
+        .env("ALLOWED_ORIGINS", "https://app.example.com")
+}
+
+#[test]
+fn every_error_is_told_at_once() {
+    story(async {
+        let rules = json!([
+            {"path": "no-slash", "method": "GET", "feature": "x"},
+            {"path": "/a", "method": "GET", "feature": "x", "surprise": true},
+            {"path": "/b", "method": "G T", "feature": "x"},
+            {"path": "/c", "method": "GET", "feature": "x", "target": "nobody"},
+            {"path": "/d", "method": "GET", "feature": "x"},
+            {"path": "/d", "method": "GET", "feature": "y"}
+        ]);
+        let (status, output) = nowhere().rules(&rules).check().await;
+        assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
+        for word in ["no-slash", "surprise", "G T", "nobody", "/d"] {
+            assert!(output.contains(word), "{word} is missing in: {output}");
+        }
+
+        let broken = nowhere()
+            .env("UPSTREAM_URL", "ftp://app")
+            .env("PRINCIPAL_LIMIT", "many")
+            .without_env("OPENFGA_URL");
+        for (status, output) in [broken.check().await, broken.run_to_the_end().await] {
+            assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
+            for word in
+                ["OPENFGA_URL", "openfga.url", "upstreams.app.url", "limits.principal.limit"]
+            {
+                assert!(output.contains(word), "{word} is missing in: {output}");
+            }
+        }
+    });
+}
+
+#[test]
+fn unknown_keys_are_errors() {
+    story(async {
+        let (status, output) = nowhere().set("server.surprise", 1).check().await;
+        assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
+        assert!(output.contains("surprise"), "{output}");
+        let (status, output) = nowhere().rules_text("{").run_to_the_end().await;
+        assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
+    });
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    story(async {
+        let port = free_port();
+        let _taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let (status, output) = nowhere().port(port).run_to_the_end().await;
+        assert!(!status.success(), "{output}");
+        assert!(output.contains(&format!("127.0.0.1:{port}")), "{output}");
+        assert!(!output.contains("panicked"), "{output}");
+    });
+}
+
+#[test]
+fn no_token_is_ever_written() {
+    story(async {
+        let world = World::build().env("LOG_LEVEL", "debug").start().await;
+        let user = world.viewer("ann").await;
+        let (jwt, opaque) = (world.token(&user).jwt(), world.token(&user).opaque_token());
+        let paths =
+            ["/api/report", "/me/page", "/nowhere", "/features/other", "/management/v1/users"];
+        for path in paths {
+            for token in [&jwt, &opaque, &world.token(&user).expired().jwt(), &format!("{jwt}x")] {
+                let _ = world.gateway.get(path).bearer(token).send().await;
+                let _ = world.gateway.get(&format!("{path}?access_token={token}")).send().await;
+                let cookie = format!("session={token}");
+                let _ = world.gateway.get(path).header("Cookie", &cookie).send().await;
+            }
+        }
+        world.upstream.down().await;
+        world.openfga.down();
+        world.issuer.down().await;
+        for token in [&jwt, &opaque, &world.token("bob").jwt(), &world.token("bob").opaque_token()]
+        {
+            let query = format!("/public/page?access_token={token}");
+            let _ = world.gateway.get(&query).bearer(token).send().await;
+            let _ = world.gateway.get("/api/report").bearer(token).send().await;
+        }
+        world.gateway.await_access(|line| line["outcome"] == "upstream_failed").await;
+        world.gateway.terminate();
+        world.gateway.exit(EXIT).await;
+        let output = world.gateway.output();
+        world.gateway.wrote_no_token();
+        let secret = &world.issuer.settings().client_secret;
+        assert!(!output.contains(secret.as_str()));
+    });
+}
+
+#[test]
+fn every_request_has_one_access_line() {
+    story(async {
+        let world = World::lease().await;
+        let user = world.viewer("ann").await;
+        let token = world.token(&user).jwt();
+        let admitted = world.gateway.get("/api/report?secret=1").bearer(&token).send().await;
+        let id = admitted.is(200).header("x-request-id").to_owned();
+        let line = world.gateway.await_access(|line| line["id"] == id.as_str()).await;
+        assert_eq!((&line["outcome"], &line["path"]), (&json!("admitted"), &json!("/api/report")));
+        assert!(line["user"].as_str().is_some_and(|u| u.contains(&user)), "{line}");
+        assert!(!line.to_string().contains("secret"), "{line}");
+        let lines = world.gateway.access_lines();
+        assert_eq!(lines.iter().filter(|line| line["id"] == id.as_str()).count(), 1);
+    });
+}
+
+#[test]
+fn the_admin_listener_tells_how_it_stands() {
+    story(async {
+        let world = World::build().rules(story_rules()).start().await;
+        let get = |path: &str| world.gateway.admin(reqwest::Method::GET, path).send();
+        get("/livez").await.is(200);
+        get("/readyz").await.is(200);
+        assert!(get("/metrics").await.is(200).text().contains("# TYPE auth_gateway_"));
+        assert_eq!(get("/nothing").await.status, 404);
+    });
+}

@@ -1,0 +1,27 @@
+//! The gateway as its users see it: the real binary between a real OpenFGA, a real Redis, a
+//! ZITADEL-shaped issuer and an application that records what reaches it.
+//!
+//! `scripts/install-tools test` installs the servers. A story that refuses something ends with
+//! `saw_nothing()`: a refusal that still reaches an upstream is none.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests stop at the first surprise, and read the clock and the environment"
+)]
+
+mod guide;
+mod harness;
+mod interop;
+mod lifecycle;
+mod outages;
+mod parsing;
+mod proxying;
+mod refusals;
+mod reload;
+mod support;

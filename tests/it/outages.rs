@@ -1,0 +1,393 @@
+//! An outage never looks like a policy, and ends when its cause does.
+
+use std::time::Duration;
+
+use auth_gateway::dev::issuer::{Algorithm, Fault};
+use serde_json::json;
+
+use crate::support::gateway::Gateway;
+use crate::support::recorder::Passage;
+use crate::support::redis::Redis;
+use crate::support::reply::Reply;
+use crate::support::upstream::Answer;
+use crate::support::world::{story_rules, with};
+use crate::support::{Mint, SOON, World, eventually, story};
+
+/// What is promised is two seconds; the third is for a busy machine.
+const RECOVERY: Duration = Duration::from_secs(3);
+
+async fn is_admitted(gateway: &Gateway, token: &str) {
+    eventually("the report is served", RECOVERY, async || {
+        (gateway.get("/api/report").bearer(token).send().await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[test]
+fn an_openfga_that_is_down_closes_protected_routes_only() {
+    story(async {
+        let world = World::start().await;
+        let token = world.token("ann").jwt();
+        let get = |path: &str| world.gateway.get(path).bearer(&token).send();
+
+        world.openfga.down();
+        get("/api/report").await.refused(503, "authorization_unavailable");
+        world.saw_nothing();
+        get("/public/page").await.is(200);
+        get("/me/page").await.is(200);
+        assert_eq!(world.gateway.get("/health").send().await.status, 200);
+
+        // What it stored is gone with it: the store has another name, and is written anew.
+        world.upstream.take_requests();
+        world.openfga.up().await;
+        get("/api/report").await;
+        world.saw_nothing();
+    });
+}
+
+#[test]
+fn an_openfga_that_hangs_costs_a_deadline_and_no_wrong_answer() {
+    story(async {
+        let world = World::build().recorded().start().await;
+        let token = world.token("ann").jwt();
+        world.recorder().set(Passage::Hang);
+        let hung = world.gateway.get("/api/report").bearer(&token).send().await;
+        hung.refused(503, "authorization_unavailable");
+        world.saw_nothing();
+        world.recorder().set(Passage::Open);
+        is_admitted(&world.gateway, &token).await;
+
+        // A failure is never remembered as a decision.
+        let bob = world.viewer("bob").await;
+        let token = world.token(&bob).jwt();
+        world.recorder().set(Passage::Status(500));
+        let failed = world.gateway.get("/api/report").bearer(&token).send().await;
+        failed.refused(503, "authorization_unavailable");
+        world.recorder().set(Passage::Open);
+        is_admitted(&world.gateway, &token).await;
+    });
+}
+
+#[test]
+fn a_frozen_openfga_thaws_without_a_restart() {
+    story(async {
+        let world = World::start().await;
+        let token = world.token("ann").jwt();
+        world.openfga.freeze();
+        let hung = world.gateway.get("/api/report").bearer(&token).send().await;
+        hung.refused(503, "authorization_unavailable");
+        world.saw_nothing();
+        world.openfga.thaw();
+        is_admitted(&world.gateway, &token).await;
+    });
+}
+
+#[test]
+fn a_decision_that_is_known_outlives_a_short_outage() {
+    story(async {
+        let world = World::build().set("openfga.allow_ttl", "10m").start().await;
+        let token = world.token("ann").jwt();
+        world.gateway.get("/api/report").bearer(&token).send().await.is(200);
+        world.openfga.down();
+        world.gateway.get("/api/report").bearer(&token).send().await.is(200);
+    });
+}
+
+#[test]
+fn a_rule_may_prefer_availability() {
+    story(async {
+        let lenient = json!([{"path": "/lenient/*path", "method": "GET", "feature": "report_viewer",
+            "on_unavailable": "allow"}]);
+        let world = World::build().rules(with(story_rules(), lenient)).start().await;
+        world.openfga.down();
+        let get = |path: &str| world.gateway.get(path).bearer(world.token("ann")).send();
+        get("/lenient/page").await.is(200);
+        assert_eq!(world.upstream.only_request().header("x-user-id"), Some("ann"));
+        get("/api/report").await.refused(503, "authorization_unavailable");
+        let nobody = world.gateway.get("/lenient/page").send().await;
+        nobody.refused(401, "missing_token");
+        world.saw_nothing();
+    });
+}
+
+#[test]
+fn an_issuer_that_is_down_at_the_start_delays_protected_routes_only() {
+    story(async {
+        let world = World::build();
+        let services = world.services().await;
+        let token = services.issuer.token("ann").jwt();
+        services.issuer.down().await;
+        let gateway = Gateway::launch(&world.plan(&services)).await;
+
+        assert_eq!(gateway.get("/health").send().await.status, 503);
+        let refused = gateway.get("/api/report").bearer(&token).send().await;
+        refused.refused(503, "keys_unavailable");
+        gateway.get("/api/report").send().await.refused(401, "missing_token");
+        services.upstream.saw_nothing();
+        gateway.get("/public/page").send().await.is(200);
+        let details = gateway.admin(reqwest::Method::GET, "/readyz").send().await;
+        assert_eq!(details.status, 503, "{details:?}");
+
+        services.issuer.up().await.unwrap();
+        is_admitted(&gateway, &token).await;
+        assert_eq!(gateway.get("/health").send().await.is(200).text(), "OK");
+    });
+}
+
+#[test]
+fn a_broken_key_set_is_no_key_set() {
+    story(async {
+        let world = World::build();
+        let services = world.services().await;
+        let token = services.issuer.token("ann").jwt();
+        for fault in [Fault::Status(500), Fault::Html, Fault::EmptyKeySet, Fault::WrongIssuer] {
+            services.issuer.set_fault(fault);
+            let gateway = Gateway::launch(&world.plan(&services)).await;
+            let seen = services.issuer.hits();
+            eventually("the issuer is asked again", SOON, async || {
+                (services.issuer.hits() != seen).then_some(())
+            })
+            .await;
+            let refused = gateway.get("/api/report").bearer(&token).send().await;
+            assert_eq!(refused.status, 503, "{fault:?}: {refused:?}");
+            refused.refused(503, "keys_unavailable");
+        }
+        services.upstream.saw_nothing();
+    });
+}
+
+#[test]
+fn known_keys_outlive_an_outage_of_the_issuer() {
+    story(async {
+        let world = World::start().await;
+        let viewers = [world.viewer("ann").await, world.viewer("bob").await];
+        for fault in [Fault::Html, Fault::EmptyKeySet, Fault::Status(502)] {
+            world.issuer.set_fault(fault);
+            // An unknown kid makes the gateway ask, and get nothing it can use: it cannot tell, or it
+            // has asked just now.
+            let odd = world.token("ann").kid("unknown");
+            let refused = world.gateway.get("/api/report").bearer(odd).send().await;
+            match refused.status {
+                503 => refused.refused(503, "keys_unavailable"),
+                _ => refused.refused(401, "unknown_key"),
+            };
+            for user in &viewers {
+                world.gateway.get("/api/report").bearer(world.token(user)).send().await.is(200);
+            }
+        }
+        world.issuer.down().await;
+        world.gateway.get("/api/report").bearer(world.token(&viewers[0])).send().await.is(200);
+    });
+}
+
+#[test]
+fn opaque_tokens_need_the_issuer_and_say_so() {
+    story(async {
+        let world = World::start().await;
+        let get = |token: &str| world.gateway.get("/api/report").bearer(token).send();
+        let (known, new) = (world.token("ann").opaque_token(), world.token("ann").opaque_token());
+        get(&known).await.is(200);
+        world.upstream.take_requests();
+
+        world.issuer.set_fault(Fault::Status(500));
+        get(&new).await.refused(503, "introspection_unavailable");
+        world.issuer.set_fault(Fault::Html);
+        get(&new).await.refused(503, "introspection_unavailable");
+        world.issuer.set_fault(Fault::Hang);
+        get(&new).await.refused(503, "introspection_unavailable");
+        world.saw_nothing();
+        get(&known).await.is(200);
+
+        world.issuer.set_fault(Fault::None);
+        is_admitted(&world.gateway, &new).await;
+    });
+}
+
+#[test]
+fn an_unknown_key_is_looked_for_once() {
+    story(async {
+        let world = World::start().await;
+        let before = world.issuer.hits().keys;
+        let kid = world.issuer.publish_key(Algorithm::Es256).unwrap();
+        assert!(world.issuer.activate_key(&kid));
+        // The first request with a new key finds it, without a wait for the background refresh.
+        world.gateway.get("/api/report").bearer(world.token("ann")).send().await.is(200);
+        assert_eq!(world.issuer.hits().keys, before + 1);
+        world.upstream.take_requests();
+
+        let flood = (0..30).map(|number| {
+            let token = world.token("ann").kid(&format!("made-up-{number}"));
+            world.gateway.get("/api/report").bearer(token).send()
+        });
+        for answer in futures::future::join_all(flood).await {
+            answer.refused(401, "unknown_key");
+        }
+        assert!(world.issuer.hits().keys <= before + 2, "{:?}", world.issuer.hits());
+        world.saw_nothing();
+    });
+}
+
+#[test]
+fn keys_rotate_without_a_failed_request() {
+    story(async {
+        let world = World::build().env("PRINCIPAL_LIMIT", "100000").start().await;
+        let ask = async |count: usize| {
+            let requests = (0..count)
+                .map(|_| world.gateway.get("/api/report").bearer(world.token("ann")).send());
+            for answer in futures::future::join_all(requests).await {
+                answer.is(200);
+            }
+        };
+        ask(20).await;
+        let old = world.token("ann").jwt();
+        let first = world.issuer.active_kid().unwrap();
+        let next = world.issuer.publish_key(Algorithm::Rs512).unwrap();
+        ask(20).await;
+        world.issuer.activate_key(&next);
+        ask(20).await;
+        world.gateway.get("/api/report").bearer(&old).send().await.is(200);
+        world.issuer.remove_key(&first);
+        ask(20).await;
+    });
+}
+
+#[test]
+fn every_algorithm_of_the_issuer_is_verified() {
+    story(async {
+        use Algorithm::{EdDsa, Es256, Es384, Ps256, Rs384, Rs512};
+        let world = World::start().await;
+        // All at once: an unknown kid is looked for once in five seconds.
+        let algorithms = [Rs384, Rs512, Ps256, Es256, Es384, EdDsa];
+        for algorithm in algorithms {
+            world.issuer.publish_key(algorithm).unwrap();
+        }
+        for algorithm in algorithms {
+            let token = world.token("ann").alg(algorithm);
+            let answer = world.gateway.get("/api/report").bearer(token).send().await;
+            assert_eq!(answer.status, 200, "{algorithm:?}: {answer:?}");
+        }
+    });
+}
+
+/// Sends until the limit of five speaks; all before it are served.
+async fn limit_of_five_holds(world: &World, user: &str) {
+    let token = world.token(user).jwt();
+    let mut statuses = Vec::new();
+    for _ in 0..11 {
+        statuses.push(world.gateway.get("/me/page").bearer(&token).send().await.status);
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 429)), "{statuses:?}");
+}
+
+#[test]
+fn limits_go_on_without_redis_from_the_start() {
+    story(async {
+        let redis = Redis::not_started();
+        let limit = World::build().without_redis().env("PRINCIPAL_LIMIT", "5");
+        let world = limit.env("REDIS_URL", &redis.url()).start().await;
+        limit_of_five_holds(&world, "ann").await;
+        world.gateway.await_message("Rate limiting skipped").await;
+        assert_eq!(world.gateway.metric("auth_gateway_redis_connected", &[]).await, Some(0.0));
+
+        redis.up().await;
+        eventually("Redis is found", SOON, async || {
+            let connected = world.gateway.metric("auth_gateway_redis_connected", &[]).await;
+            (connected == Some(1.0)).then_some(())
+        })
+        .await;
+        limit_of_five_holds(&world, "bob").await;
+        assert_eq!(world.gateway.count_messages("Rate limiting skipped"), 1);
+    });
+}
+
+#[test]
+fn limits_go_on_while_redis_is_away() {
+    story(async {
+        let world = World::build().env("PRINCIPAL_LIMIT", "5").start().await;
+        let connected = async |wanted: f64| {
+            eventually("the gauge follows", SOON, async || {
+                let now = world.gateway.metric("auth_gateway_redis_connected", &[]).await;
+                (now == Some(wanted)).then_some(())
+            })
+            .await;
+        };
+        connected(1.0).await;
+        limit_of_five_holds(&world, "ann").await;
+        world.redis().down();
+        limit_of_five_holds(&world, "bob").await;
+        connected(0.0).await;
+        limit_of_five_holds(&world, "cid").await;
+        assert_eq!(world.gateway.count_messages("Rate limiting skipped"), 1);
+        world.redis().up().await;
+        connected(1.0).await;
+        limit_of_five_holds(&world, "dan").await;
+
+        world.redis().freeze();
+        limit_of_five_holds(&world, "eve").await;
+        connected(0.0).await;
+        world.redis().thaw();
+        connected(1.0).await;
+    });
+}
+
+#[test]
+fn two_gateways_share_a_limit() {
+    story(async {
+        let world = World::build().env("PRINCIPAL_LIMIT", "20").start().await;
+        let second = world.another_gateway().await;
+        let token = world.token("ann").jwt();
+        for _ in 0..20 {
+            world.gateway.get("/me/page").bearer(&token).send().await;
+        }
+        // Counts travel in the background; the other gateway has admitted none of its own yet.
+        eventually("the second gateway knows", SOON, async || {
+            let answer = second.get("/me/page").bearer(&token).send().await;
+            (answer.status == 429).then_some(())
+        })
+        .await;
+        let admitted = world.upstream.take_requests().len();
+        assert!((20..=30).contains(&admitted), "{admitted}");
+    });
+}
+
+#[test]
+fn an_upstream_that_is_down_is_a_502() {
+    story(async {
+        let world = World::start().await;
+        world.upstream.down().await;
+        world.gateway.get("/public/page").send().await.refused(502, "upstream_failed");
+        world.upstream.up().await;
+        world.gateway.get("/public/page").send().await.is(200);
+        world.upstream.take_requests();
+
+        world.upstream.answer(Answer::AbortAtOnce);
+        let posted = world.gateway.post("/public/page").body("once").send().await;
+        posted.refused(502, "upstream_failed");
+        // A request that may have had an effect is not repeated.
+        assert_eq!(world.upstream.take_requests().len(), 1);
+    });
+}
+
+#[test]
+fn a_body_that_breaks_off_never_looks_complete() {
+    story(async {
+        let world = World::lease().await;
+        world.upstream.answer(Answer::AbortMidBody);
+        assert!(world.gateway.get("/public/page").try_send().await.is_err());
+    });
+}
+
+#[test]
+fn an_upstream_that_is_slow_is_a_504() {
+    story(async {
+        let slow = json!([{"path": "/slow/*path", "method": "*", "feature": "public_access",
+            "timeout": "300ms"}]);
+        let world = World::build().rules(with(story_rules(), slow)).start().await;
+        world.upstream.hold();
+        let answer: Reply = world.gateway.get("/slow/page").send().await;
+        answer.refused(504, "upstream_timeout");
+        world.upstream.release();
+        world.gateway.get("/slow/page").send().await.is(200);
+    });
+}

@@ -1,0 +1,161 @@
+//! The rule file changes while the gateway runs.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::gateway::Gateway;
+use crate::support::world::{guide_rules, story_rules, with};
+use crate::support::{SOON, World, eventually, story};
+
+fn further_rule() -> Value {
+    let further = json!([{"path": "/further/*path", "method": "GET", "feature": "public_access"}]);
+    with(story_rules(), further)
+}
+
+async fn serves(gateway: &Gateway, path: &str, status: u16) {
+    eventually(&format!("{path} is {status}"), SOON, async || {
+        (gateway.get(path).send().await.status == status).then_some(())
+    })
+    .await;
+}
+
+#[test]
+fn a_good_change_takes_effect_and_a_broken_one_changes_nothing() {
+    story(async {
+        let world = World::start().await;
+        let gateway = &world.gateway;
+        gateway.get("/further/page").send().await.refused(403, "no_rule");
+        world.saw_nothing();
+        gateway.write_rules(&further_rule());
+        serves(gateway, "/further/page", 200).await;
+        assert_eq!(gateway.metric("auth_gateway_rules_current", &[]).await, Some(1.0));
+
+        for broken in [
+            "[{",
+            r#"[{"path": "/a", "method": "GET", "feature": "x", "surprise": 1}]"#,
+            r#"[{"path": "/a", "method": "GET", "feature": "x", "target": "nobody"}]"#,
+            r#"[{"path": "/a", "method": "GET", "feature": "x", "relation": "no_such_relation"}]"#,
+        ] {
+            gateway.write_rules_text(broken);
+            eventually("the broken file is noticed", SOON, async || {
+                let current = gateway.metric("auth_gateway_rules_current", &[]).await;
+                (current == Some(0.0)).then_some(())
+            })
+            .await;
+            gateway.get("/further/page").send().await.is(200);
+            let details = gateway.admin(Method::GET, "/readyz").send().await.json();
+            assert_ne!(details["rules_error"].as_str().unwrap_or_default(), "", "{details}");
+            assert_eq!(gateway.get("/health").send().await.is(200).text(), "OK");
+
+            gateway.write_rules(&further_rule());
+            eventually("the good file is back", SOON, async || {
+                let current = gateway.metric("auth_gateway_rules_current", &[]).await;
+                (current == Some(1.0)).then_some(())
+            })
+            .await;
+        }
+        let complaint =
+            gateway.await_log(|line| line.to_string().contains("no_such_relation")).await;
+        assert!(matches!(complaint["level"].as_str(), Some("WARN" | "ERROR")), "{complaint}");
+
+        gateway.write_rules(&guide_rules());
+        serves(gateway, "/further/page", 403).await;
+    });
+}
+
+#[test]
+fn connections_live_on_through_a_reload() {
+    story(async {
+        let world = World::start().await;
+        let gateway = &world.gateway;
+        let mut wire = gateway.connect().await;
+        wire.send(gateway.bytes("GET", "/public/a", &[])).await;
+        wire.reply("GET").await.unwrap().is(200);
+
+        // One request is under way while its rule disappears.
+        world.upstream.hold();
+        let mut under_way = gateway.connect().await;
+        under_way.send(gateway.bytes("GET", "/public/b", &[])).await;
+        world.upstream.await_request(|request| request.target() == "/public/b").await;
+        let rules =
+            json!([{"path": "/further/*path", "method": "GET", "feature": "public_access"}]);
+        gateway.write_rules(&rules);
+        // Until then there is a rule, and it wants a token.
+        serves(gateway, "/api/report", 403).await;
+        world.upstream.release();
+        under_way.reply("GET").await.unwrap().is(200);
+
+        wire.send(gateway.bytes("GET", "/further/a", &[])).await;
+        wire.reply("GET").await.unwrap().is(200);
+    });
+}
+
+/// As the kubelet does it: a new folder, and one symbolic link that is renamed over the old one.
+fn project(folder: &Path, version: &str, rules: &Value) {
+    let data = folder.join(version);
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("access_rules.json"), rules.to_string()).unwrap();
+    symlink(version, folder.join("..data_tmp")).unwrap();
+    fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+}
+
+#[test]
+fn a_config_map_update_is_noticed() {
+    story(async {
+        let world = World::build();
+        let services = world.services().await;
+        let folder = TempDir::new().unwrap();
+        project(folder.path(), "..2026_11_25_1", &story_rules());
+        let file = folder.path().join("access_rules.json");
+        symlink("..data/access_rules.json", &file).unwrap();
+        let gateway = Gateway::start(&world.plan(&services).rules_file(&file)).await;
+        gateway.get("/further/page").send().await.refused(403, "no_rule");
+
+        project(folder.path(), "..2026_11_25_2", &further_rule());
+        fs::remove_dir_all(folder.path().join("..2026_11_25_1")).unwrap();
+        serves(&gateway, "/further/page", 200).await;
+        project(folder.path(), "..2026_11_25_3", &story_rules());
+        fs::remove_dir_all(folder.path().join("..2026_11_25_2")).unwrap();
+        serves(&gateway, "/further/page", 403).await;
+    });
+}
+
+#[test]
+fn a_signal_and_the_admin_endpoint_reload() {
+    story(async {
+        let world = World::start().await;
+        let gateway = &world.gateway;
+        let loads =
+            async || gateway.metric("auth_gateway_rule_loads_total", &[]).await.unwrap_or(0.0);
+        let before = loads().await;
+        gateway.signal(Signal::SIGHUP);
+        eventually("the signal reloads", SOON, async || (loads().await > before).then_some(()))
+            .await;
+        assert!(!gateway.has_exited());
+
+        let before = loads().await;
+        gateway.admin(Method::POST, "/reload").send().await.is(200);
+        eventually("the endpoint reloads", SOON, async || (loads().await > before).then_some(()))
+            .await;
+        gateway.get("/public/page").send().await.is(200);
+        let rules = gateway.admin(Method::GET, "/rules").send().await.is(200).text();
+        assert!(rules.contains("/public/"), "{rules}");
+    });
+}
+
+#[test]
+fn a_public_rule_to_openfga_is_warned_about() {
+    story(async {
+        let world = World::start().await;
+        let warning = world
+            .gateway
+            .await_log(|line| line["level"] == "WARN" && line.to_string().contains("/stores/"));
+        warning.await;
+    });
+}
