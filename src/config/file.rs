@@ -3,9 +3,6 @@
 //! There are no defaults here. The shipped file is compiled in and every other file is laid over it,
 //! so each default is written once, beside the comment that explains it.
 
-#![expect(missing_docs, reason = "conf/gateway.yaml explains every key")]
-#![expect(missing_docs, reason = "conf/gateway.yaml explains every key")]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 

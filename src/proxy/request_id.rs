@@ -16,7 +16,7 @@ thread_local! {
 }
 
 /// The id of a request.
-pub fn find_or_make(headers: &HeaderMap, is_trusted_peer: bool, now: Now) -> HeaderValue {
+pub(super) fn find_or_make(headers: &HeaderMap, is_trusted_peer: bool, now: Now) -> HeaderValue {
     let accepted = headers.get(X_REQUEST_ID).filter(|value| is_trusted_peer && is_plain(value));
     accepted.cloned().unwrap_or_else(|| make(now))
 }
