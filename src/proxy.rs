@@ -15,6 +15,7 @@ mod limit_headers;
 mod local;
 mod request_id;
 pub mod respond;
+mod upgrade;
 pub mod upstream;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -44,7 +45,11 @@ use cors::Cors;
 use framing::MessageLimits;
 use headers::{HeaderPolicy, Told, X_REQUEST_ID};
 use respond::Reply;
+use upgrade::PatientConnect;
 use upstream::{HostHeader, Upstream};
+
+/// Pool of the connections that were made for upgrades.
+const UPGRADES: u64 = 1;
 
 /// Everything that serving a request takes.
 pub struct Proxy {
@@ -125,7 +130,7 @@ impl Proxy {
         if let Some(method) = cors::preflight_method(&header.method, &header.headers) {
             return self.preflight(&target, &method, ctx);
         }
-        if target.is_rewritten() || header.uri.authority().is_some() {
+        if target.is_rewritten() || !header.raw_path().starts_with(b"/") {
             match target.path_and_query() {
                 Ok(canonical) => ctx.rewritten = Some(canonical),
                 Err(_) => return self.reject(Rejection::early(Reason::UriTooLong), ctx),
@@ -143,19 +148,19 @@ impl Proxy {
     }
 
     fn parse_target<'r>(&self, header: &'r RequestHeader) -> Result<Target<'r>, Reason> {
+        let authority = header.uri.authority().map(|authority| authority.as_str().as_bytes());
         // The parser keeps bytes that are not UTF-8 out of the URI and only in the raw target.
-        let raw = header.raw_path();
-        let (path, query) = if header.uri.authority().is_some() {
-            (header.uri.path().as_bytes(), header.uri.query().map(str::as_bytes))
-        } else {
-            match raw.iter().position(|byte| *byte == b'?') {
-                Some(at) => (raw.get(..at).unwrap_or_default(), raw.get(at + 1..)),
-                None => (raw, None),
-            }
+        let (authority, target) = match framing::split_absolute_form(header.raw_path()) {
+            Some((authority, target)) => (Some(authority), target),
+            None => (authority, header.raw_path()),
+        };
+        let (path, query) = match target.iter().position(|byte| *byte == b'?') {
+            Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
+            None => (target, None),
         };
         let raw = RawTarget {
             method: &header.method,
-            authority: header.uri.authority().map(|authority| authority.as_str().as_bytes()),
+            authority,
             host: header.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes),
             path,
             query,
@@ -272,8 +277,8 @@ impl ProxyHttp for Proxy {
         ctx: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
         let admission = ctx.admission().ok_or_else(|| Error::new(ErrorType::InternalError))?;
-        let upstream = self.upstreams.get(admission.rule().upstream);
-        let mut peer = upstream.and_then(|upstream| upstream.peer()).ok_or_else(|| {
+        let upstream = self.upstream(ctx).ok_or_else(|| Error::new(ErrorType::InternalError))?;
+        let mut peer = upstream.peer().ok_or_else(|| {
             Error::create(
                 ErrorType::ConnectNoRoute,
                 ErrorSource::Upstream,
@@ -286,6 +291,10 @@ impl ProxyHttp for Proxy {
         }
         if session.is_upgrade_req() {
             peer.options.read_timeout = Some(self.patience.websocket);
+            let timeout = upstream.settings.connect_timeout;
+            peer.options.custom_l4 = Some(Arc::new(PatientConnect { timeout }));
+            // Never one of the pooled connections, which are not patient.
+            peer.group_key = UPGRADES;
         }
         Ok(peer)
     }

@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use prometheus::IntCounter;
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{EnvFilter, Layer};
 
 /// More unwritten bytes than this and lines are dropped.
 const MAX_PENDING: usize = 8 << 20;
@@ -167,25 +170,24 @@ pub fn check_level(level: &str) -> Result<EnvFilter, TelemetryError> {
 
 /// Sends all events of this process, Pingora's too, to `sink` as JSON lines.
 pub fn install(level: &str, sink: Sink) -> Result<(), TelemetryError> {
-    // Pingora reports every service start and every client that breaks off; its warnings matter.
-    let quiet = ["pingora_core=warn", "pingora_proxy=warn", "pingora_runtime=warn"];
-    let mut filter = check_level(level)?;
-    if level == "info" {
-        for directive in quiet {
-            if let Ok(directive) = directive.parse() {
-                filter = filter.add_directive(directive);
-            }
-        }
-    }
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_env_filter(filter)
         .with_writer(sink)
+        .with_filter(check_level(level)?)
+        .with_filter(filter_fn(is_ours_or_harmless));
+    tracing_subscriber::registry()
+        .with(lines)
         .try_init()
         .map_err(|_| TelemetryError::AlreadyInstalled)
+}
+
+/// The libraries' debug output holds request headers, tokens among them; their service chatter at
+/// info says nothing that our own lines do not.
+fn is_ours_or_harmless(event: &Metadata<'_>) -> bool {
+    event.target().starts_with("auth_gateway") || *event.level() <= Level::WARN
 }
 
 #[cfg(test)]

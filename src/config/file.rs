@@ -9,10 +9,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The whole file.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct File {
+/// The whole file; for the schema, since sections are read one by one.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "its shape is what matters")]
+pub(super) struct File {
     pub server: Server,
     pub admin: Admin,
     pub log: Log,

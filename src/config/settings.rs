@@ -1,15 +1,20 @@
 //! What the configuration means: domain types, checked once.
 
 mod parts;
+mod sections;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use sections::Sections;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::Problem;
-use super::file::File;
+use super::file;
 use crate::authn::IssuerSettings;
 use crate::authz::AuthzSettings;
 use crate::authz::client::OpenFgaSettings;
@@ -109,35 +114,36 @@ pub struct OpenFga {
     pub model_refresh: Duration,
 }
 
-impl TryFrom<File> for Settings {
-    type Error = Vec<Problem>;
-
-    fn try_from(file: File) -> Result<Self, Vec<Problem>> {
-        let mut found = Findings::default();
-        let server = parts::server(&file.server, &mut found);
-        let admin = parts::admin(&file.admin, &mut found);
-        let log = parts::log(file.log, &mut found);
-        let cors = parts::cors(&file.cors, &mut found);
-        let issuers = parts::issuers(&file.issuers, &mut found);
-        let openfga = parts::openfga(&file.openfga, &mut found);
-        let redis = parts::redis(&file.redis, &file.openfga.store_id, &mut found);
-        let limits = parts::limits(&file.limits, &mut found);
-        let upstreams = parts::upstreams(&file.upstreams, &mut found);
+impl Settings {
+    /// Reads a file's value, in which `problems` have been found already. Sections and entries that
+    /// have one are left aside, so that the mistakes of the others are told in the same run.
+    pub(super) fn read(value: Value, problems: Vec<Problem>) -> Result<Self, Vec<Problem>> {
+        let mut found = Findings { sections: Sections::without(value, &problems), problems };
+        let server = found.section("server").and_then(|s| parts::server(&s, &mut found));
+        let admin = found.section("admin").and_then(|s| parts::admin(&s, &mut found));
+        let log = found.section("log").and_then(|s| parts::log(s, &mut found));
+        let rules = found.section("rules").map(parts::rules);
+        let cors = found.section("cors").and_then(|s| parts::cors(&s, &mut found));
+        let issuers = parts::issuers(&found.entries("issuers"), &mut found);
+        let openfga: Option<file::OpenFga> = found.section("openfga");
+        let store_id = openfga.as_ref().map_or("", |openfga| &openfga.store_id).to_owned();
+        let openfga = openfga.and_then(|s| parts::openfga(&s, &mut found));
+        let redis = found.section("redis").and_then(|s| parts::redis(&s, &store_id, &mut found));
+        let limits = parts::limits(&found.named("limits"), &mut found);
+        let max_keys = found.section("limiter").map(|s: file::Limiter| s.max_keys);
+        let upstreams = parts::upstreams(&found.named("upstreams"), &mut found);
         let settings = (|| {
             Some(Self {
                 server: server?,
                 admin: admin?,
                 log: log?,
-                rules: Rules {
-                    file: PathBuf::from(file.rules.file),
-                    default_relation: file.rules.default_relation,
-                },
+                rules: rules?,
                 cors: cors?,
                 issuers: issuers?,
                 openfga: openfga?,
                 redis: redis?,
                 limits: limits?,
-                max_keys: file.limiter.max_keys,
+                max_keys: max_keys?,
                 upstreams: upstreams?,
             })
         })();
@@ -146,14 +152,40 @@ impl TryFrom<File> for Settings {
 }
 
 /// Problems found on the way; a part with a problem is `None`.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
+#[derive(Debug)]
+struct Findings {
+    sections: Sections,
     problems: Vec<Problem>,
 }
 
 impl Findings {
+    /// A section, unless something is wrong with it.
+    fn section<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let value = self.sections.take(name)?;
+        self.take(name, serde_json::from_value(value))
+    }
+
+    /// The sound entries of a list, with their positions.
+    fn entries<T: DeserializeOwned>(&mut self, name: &str) -> Vec<(usize, T)> {
+        let Some(Value::Array(items)) = self.sections.take(name) else { return Vec::new() };
+        let sound = items.into_iter().enumerate().filter(|(_, item)| !item.is_null());
+        sound.filter_map(|(at, item)| Some((at, self.take(name, serde_json::from_value(item))?))).collect()
+    }
+
+    /// The sound entries of a mapping.
+    fn named<T: DeserializeOwned>(&mut self, name: &str) -> BTreeMap<String, T> {
+        let Some(Value::Object(items)) = self.sections.take(name) else { return BTreeMap::new() };
+        let sound = items.into_iter().filter(|(_, item)| !item.is_null());
+        sound.filter_map(|(key, item)| Some((key, self.take(name, serde_json::from_value(item))?))).collect()
+    }
+
+    /// Whether anything below `key` is known to be wrong.
+    fn is_broken(&self, key: &str) -> bool {
+        self.problems.iter().any(|problem| problem.key.starts_with(key))
+    }
+
     /// The value of a result; its error is noted under `key`.
-    pub(super) fn take<T, E: std::fmt::Display>(
+    fn take<T, E: std::fmt::Display>(
         &mut self,
         key: impl Into<String>,
         result: Result<T, E>,
@@ -168,7 +200,7 @@ impl Findings {
     }
 
     /// Notes a problem.
-    pub(super) fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
+    fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.problems.push(Problem { key: key.into(), message: message.into() });
     }
 }

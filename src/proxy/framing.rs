@@ -74,6 +74,20 @@ fn check_request_line(raw: &[u8]) -> Result<(), Reason> {
     Ok(())
 }
 
+/// Authority and origin form of a target in absolute form (RFC 9112 section 3.2.2).
+pub(super) fn split_absolute_form(target: &[u8]) -> Option<(&[u8], &[u8])> {
+    let scheme_end = target.windows(3).position(|three| three == b"://")?;
+    let (scheme, rest) = target.split_at_checked(scheme_end)?;
+    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+        return None;
+    }
+    let rest = rest.strip_prefix(b"://")?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let (authority, origin) = rest.split_at_checked(end)?;
+    // An empty path in absolute form is the path "/" (RFC 9110 section 4.2.3).
+    Some((authority, if origin.is_empty() { b"/" } else { origin }))
+}
+
 fn names_content_length(raw: &[u8]) -> bool {
     raw.split(|byte| *byte == b'\n').skip(1).any(|line| {
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
@@ -141,6 +155,21 @@ mod tests {
         ];
         for (raw, expected) in cases {
             assert_eq!(check_request_line(raw).err(), expected, "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn absolute_targets_are_split_into_authority_and_origin_form() {
+        let cases: [(&[u8], Option<(&[u8], &[u8])>); 6] = [
+            (b"http://a.example/b?c", Some((b"a.example", b"/b?c"))),
+            (b"HTTPS://a.example:1", Some((b"a.example:1", b"/"))),
+            (b"http://a.example?c", Some((b"a.example", b"?c"))),
+            (b"ftp://a.example/", None),
+            (b"/b?u=http://c/", None),
+            (b"admin", None),
+        ];
+        for (target, expected) in cases {
+            assert_eq!(split_absolute_form(target), expected, "{}", target.escape_ascii());
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use url::Url;
 
-use super::{Admin, Findings, Log, OpenFga, Server};
+use super::{Admin, Findings, Log, OpenFga, Rules, Server};
 use crate::authn::{Algorithm, Audiences, IntrospectionSettings, IssuerSettings};
 use crate::authz::AuthzSettings;
 use crate::authz::client::OpenFgaSettings;
@@ -87,6 +88,10 @@ pub(super) fn log(log: file::Log, found: &mut Findings) -> Option<Log> {
     Some(Log { level: log.level, access: log.access })
 }
 
+pub(super) fn rules(rules: file::Rules) -> Rules {
+    Rules { file: PathBuf::from(rules.file), default_relation: rules.default_relation }
+}
+
 pub(super) fn cors(cors: &file::Cors, found: &mut Findings) -> Option<Cors> {
     let any_origin = cors.allowed_origins.iter().any(|origin| origin == "*");
     let mut origins = Vec::new();
@@ -119,11 +124,11 @@ pub(super) fn cors(cors: &file::Cors, found: &mut Findings) -> Option<Cors> {
 }
 
 pub(super) fn issuers(
-    issuers: &[file::Issuer],
+    issuers: &[(usize, file::Issuer)],
     found: &mut Findings,
 ) -> Option<Vec<IssuerSettings>> {
     let mut out = Vec::new();
-    for (index, issuer) in issuers.iter().enumerate() {
+    for (index, issuer) in issuers {
         out.extend(one_issuer(&format!("issuers[{index}]"), issuer, found));
     }
     (out.len() == issuers.len()).then_some(())?;
@@ -280,7 +285,7 @@ pub(super) fn upstreams(
     found: &mut Findings,
 ) -> Option<Vec<UpstreamSettings>> {
     for name in UPSTREAMS {
-        if !upstreams.contains_key(name) {
+        if !upstreams.contains_key(name) && !found.is_broken("upstreams") {
             found.add(format!("upstreams.{name}"), "is missing");
         }
     }
