@@ -2,11 +2,11 @@
 
 mod background;
 mod drain;
+mod house;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use http::HeaderName;
 use pingora::listeners::ListenerConfig;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::ServerConf;
@@ -14,26 +14,18 @@ use pingora::server::{RunArgs, Server};
 use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 
-use crate::admin::{Admin, AdminApp, Parts};
-use crate::authn::{Audiences, Authenticator, TokenCache};
-use crate::authz::Authorizer;
-use crate::authz::client::{ClientError, OpenFga};
-use crate::authz::model::{ModelRefresh, ModelWatch};
-use crate::clock::{SharedClock, SystemClock};
+use crate::admin::AdminApp;
+use crate::authn::Audiences;
+use crate::authz::client::ClientError;
 use crate::config::Settings;
-use crate::gate::{CommonLimits, Gate};
-use crate::metrics::{Metrics, MetricsError};
+use crate::metrics::MetricsError;
 use crate::proxy::Proxy;
-use crate::proxy::client_addr::ClientAddresses;
-use crate::proxy::headers::HeaderPolicy;
-use crate::proxy::upstream::Upstream;
-use crate::rate_limit::{Limiter, LimiterError, RedisSync, SyncStatus, sweep_until_shutdown};
-use crate::readiness::Readiness;
-use crate::reload::{self, Reload, ReloadError, Vocabulary};
+use crate::rate_limit::LimiterError;
+use crate::reload::ReloadError;
 use crate::rules::RuleFile;
 use crate::telemetry::Sink;
-use background::{Background, Gauges};
-use drain::Drain;
+use background::Background;
+use house::{Core, House};
 
 /// Small reads suffice for requests, and Pingora's 64 KiB make an idle connection cost 100 KB.
 const READ_BUFFER: usize = 8 * 1024;
@@ -79,184 +71,27 @@ pub enum StartError {
     Metrics(#[from] MetricsError),
 }
 
-/// What `run` and `check` both need: everything that can be wrong without listening.
-struct Core {
-    clock: SharedClock,
-    metrics: Arc<Metrics>,
-    authenticator: Arc<Authenticator>,
-    limiter: Arc<Limiter>,
-    limits: CommonLimits,
-    vocabulary: Vocabulary,
-}
-
-impl Core {
-    fn build(settings: &Settings) -> Result<Self, StartError> {
-        let clock: SharedClock = Arc::new(SystemClock);
-        let names: Vec<_> = settings.limits.iter().map(|limit| limit.name().to_owned()).collect();
-        let limiter =
-            Arc::new(Limiter::new(settings.limits.clone(), settings.max_keys, clock.now())?);
-        let find = |name| limiter.find(name).ok_or(StartError::MissingLimit);
-        let limits = CommonLimits {
-            client: find("client")?,
-            principal: find("principal")?,
-            failed_authentications: find("failed_authentications")?,
-        };
-        let openfga = settings.openfga.client.url.origin();
-        let upstreams: Vec<_> = settings
-            .upstreams
-            .iter()
-            .map(|u| (u.name.clone(), u.name == "openfga" || u.url.origin() == openfga))
-            .collect();
-        let vocabulary =
-            Vocabulary::new(&settings.rules.default_relation, &upstreams, &limiter, &names);
-        Ok(Self {
-            metrics: Arc::new(Metrics::new()?),
-            authenticator: Arc::new(Authenticator::new(settings.issuers.clone(), &clock)?),
-            clock,
-            limiter,
-            limits,
-            vocabulary,
-        })
-    }
-}
-
 /// The rules of a configuration, loaded as the gateway would load them.
 pub fn check_rules(settings: &Settings) -> Result<crate::gate::policy::Policy, StartError> {
     let core = Core::build(settings)?;
-    let content = reload::read(&settings.rules.file).map_err(ReloadError::File)?;
+    let content = RuleFile::new(settings.rules.file.clone()).load().map_err(ReloadError::File)?;
     Ok(core.vocabulary.build(&content, &core.metrics)?)
 }
 
 /// Runs the gateway until a signal ends it.
-pub fn run(settings: Settings, sink: &Sink) -> Result<(), StartError> {
+pub fn run(settings: &Settings, sink: &Sink) -> Result<(), StartError> {
     try_listen("server.listen", settings.server.listen)?;
     try_listen("admin.listen", settings.admin.listen)?;
     // reqwest, redis and Pingora all take the provider that is there first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    warn_of_leniency(&settings);
-
-    let Core { clock, metrics, authenticator, limiter, limits, vocabulary } =
-        Core::build(&settings)?;
-    sink.count_dropped(metrics.log_lines_dropped.clone());
-    let file = RuleFile::new(settings.rules.file.clone());
-    let content = reload::read(file.path()).map_err(ReloadError::File)?;
-    let policy = vocabulary.build(&content, &metrics)?;
-    reload::warn_of_dangers(policy.rules());
-
-    let model = Arc::new(ModelWatch::default());
-    let authorizer = Arc::new(Authorizer::new(
-        &settings.openfga.authz,
-        Arc::new(OpenFga::new(settings.openfga.client.clone())?),
-        Arc::clone(&model),
-        Arc::clone(&clock),
-    ));
-    let gate = Arc::new(Gate::new(
-        policy,
-        Arc::clone(&authenticator),
-        TokenCache::default(),
-        Arc::clone(&authorizer),
-        Arc::clone(&limiter),
-        limits,
-    ));
-    let readiness = Arc::new(Readiness::new(Arc::clone(&clock)));
-    let reload = Arc::new(Reload::new(
-        file,
-        vocabulary,
-        Arc::clone(&gate),
-        Arc::clone(&model),
-        Arc::clone(&metrics),
-        Arc::clone(&readiness),
-    ));
-    let redis = settings
-        .redis
-        .clone()
-        .map(|redis| RedisSync::new(redis, Arc::clone(&limiter), Arc::clone(&clock)));
-    let sync_status: Option<Arc<SyncStatus>> = redis.as_ref().map(RedisSync::status);
-    let upstreams: Vec<_> =
-        settings.upstreams.iter().map(|u| Arc::new(Upstream::new(u.clone()))).collect();
-
-    let background = Background::new();
-    background.add(Arc::clone(&authenticator).refresh_loop(background.shutdown()));
-    background.add(announce_keys(Arc::clone(&authenticator), Arc::clone(&readiness)));
-    background.add({
-        let refresh = ModelRefresh {
-            // A client of its own: connections live on the runtime that made them.
-            client: OpenFga::new(settings.openfga.client.clone())?,
-            model_id: settings.openfga.model_id.clone(),
-            watch: Arc::clone(&model),
-            interval: settings.openfga.model_refresh,
-        };
-        let shutdown = background.shutdown();
-        async move { refresh.run(shutdown).await }
-    });
-    background.add({
-        let (reload, shutdown) = (Arc::clone(&reload), background.shutdown());
-        async move { reload.follow(shutdown).await }
-    });
-    background.add(sweep_until_shutdown(
-        Arc::clone(&limiter),
-        Arc::clone(&clock),
-        background.shutdown(),
-    ));
-    if let Some(redis) = redis {
-        background.add(redis.run(background.shutdown()));
-    }
-    for upstream in &upstreams {
-        background.add(Arc::clone(upstream).keep_resolved(background.shutdown()));
-    }
-    background.add(
-        Gauges {
-            metrics: Arc::clone(&metrics),
-            readiness: Arc::clone(&readiness),
-            authorizer,
-            sync: sync_status.clone(),
-        }
-        .keep_current(background.shutdown()),
-    );
-
-    let admin = Admin {
-        gate: Arc::clone(&gate),
-        readiness: Arc::clone(&readiness),
-        metrics: Arc::clone(&metrics),
-        reload,
-        parts: Parts {
-            model_known: Box::new(move || model.current().is_some()),
-            redis_connected: Box::new(move || {
-                sync_status.as_ref().map(|status| status.state().connected)
-            }),
-        },
-        token: settings.admin.token.clone(),
-    };
-    let claim_headers: Vec<HeaderName> = settings
-        .issuers
-        .iter()
-        .flat_map(|issuer| issuer.claim_headers.iter().map(|(name, _)| name.clone()))
-        .collect();
-    let drain = Drain {
-        readiness: Arc::clone(&readiness),
-        in_flight: Arc::clone(&metrics.in_flight),
-        timeout: settings.server.drain_timeout,
-    };
-    let proxy = Proxy {
-        gate,
-        upstreams,
-        limiter,
-        cors: settings.cors.clone(),
-        headers: HeaderPolicy::new(&settings.server.name, &claim_headers)?,
-        clients: ClientAddresses::new(settings.server.trusted_proxies.clone()),
-        limits: settings.server.limits,
-        paths: settings.server.paths,
-        patience: settings.server.patience,
-        readiness,
-        metrics,
-        access_log: settings.log.access.then(|| sink.clone()),
-        clock,
-    };
-    serve(&settings, proxy, admin, background, drain);
+    warn_of_leniency(settings);
+    let mut house = House::build(settings, sink)?;
+    let background = house.background(settings)?;
+    serve(settings, &house, house.proxy(settings, sink)?, background);
     Ok(())
 }
 
-fn serve(settings: &Settings, proxy: Proxy, admin: Admin, background: Background, drain: Drain) {
+fn serve(settings: &Settings, house: &House, proxy: Proxy, background: Background) {
     let conf = ServerConf {
         threads: settings.server.threads,
         max_retries: ATTEMPTS,
@@ -274,7 +109,8 @@ fn serve(settings: &Settings, proxy: Proxy, admin: Admin, background: Background
     let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
     gateway
         .add_listener(ListenerConfig::tcp(settings.server.listen.to_string()).l4_buffer(buffers));
-    let app = pingora::apps::http_app::HttpServer::new_app(AdminApp(Arc::new(admin)));
+    let app =
+        pingora::apps::http_app::HttpServer::new_app(AdminApp(Arc::new(house.admin(settings))));
     let mut operators = Service::new("admin".to_owned(), app);
     operators.threads = Some(1);
     operators.add_tcp(&settings.admin.listen.to_string());
@@ -289,7 +125,7 @@ fn serve(settings: &Settings, proxy: Proxy, admin: Admin, background: Background
         threads = settings.server.threads,
         "auth-gateway starts"
     );
-    server.run(RunArgs { shutdown_signal: Box::new(drain) });
+    server.run(RunArgs { shutdown_signal: Box::new(house.drain(settings)) });
     tracing::info!("auth-gateway has stopped");
 }
 
@@ -308,13 +144,5 @@ fn warn_of_leniency(settings: &Settings) {
                  (ZITADEL_AUDIENCE)"
             );
         }
-    }
-}
-
-async fn announce_keys(authenticator: Arc<Authenticator>, readiness: Arc<Readiness>) {
-    // The sender lives as long as the authenticator.
-    if authenticator.subscribe_ready().wait_for(|ready| *ready).await.is_ok() {
-        readiness.set_keys_loaded();
-        tracing::info!("keys of every issuer are loaded");
     }
 }

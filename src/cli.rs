@@ -65,7 +65,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(error) => return refuse("the configuration is not usable", &error),
     };
     match cli.command.unwrap_or(Command::Run) {
-        Command::Run => serve(settings),
+        Command::Run => serve(&settings),
         Command::Check => match app::check_rules(&settings) {
             Ok(policy) => check::print(&settings, &policy),
             Err(error) => refuse("the rules are not usable", &error),
@@ -74,7 +74,7 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn serve(settings: config::Settings) -> ExitCode {
+fn serve(settings: &config::Settings) -> ExitCode {
     let (sink, writer) = match Sink::to_stdout() {
         Ok(pair) => pair,
         Err(error) => return refuse("standard output cannot be written", &error),

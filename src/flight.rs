@@ -94,7 +94,7 @@ mod tests {
             async move {
                 let work = move || async move {
                     let nth = started.fetch_add(1, Ordering::SeqCst);
-                    gate.acquire().await.map(|p| p.forget()).ok();
+                    gate.acquire().await.map(tokio::sync::SemaphorePermit::forget).ok();
                     nth
                 };
                 flights.join(7, work).await

@@ -251,12 +251,10 @@ impl Gate {
             }
             (None, Some(caller)) => {
                 let id = self.limits.principal;
-                let outcome = match &caller.window {
-                    Some(window) => self.limiter.charge_window(window, now),
-                    None => {
-                        let key = KeyRef::Text(caller.principal.user());
-                        self.limiter.charge(id, key, now)
-                    }
+                let outcome = if let Some(window) = &caller.window {
+                    self.limiter.charge_window(window, now)
+                } else {
+                    self.limiter.charge(id, KeyRef::Text(caller.principal.user()), now)
                 };
                 (id, outcome)
             }

@@ -6,6 +6,7 @@
 //! header), `request_body_filter`, `response_filter`, on failure `fail_to_proxy`, always `logging`.
 
 pub mod access_log;
+mod account;
 pub mod client_addr;
 pub mod context;
 pub mod cors;
@@ -13,38 +14,36 @@ pub mod framing;
 pub mod headers;
 mod limit_headers;
 mod local;
+mod receive;
 mod request_id;
 pub mod respond;
 mod upgrade;
 pub mod upstream;
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
-use pingora::protocols::l4::socket::SocketAddr;
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-use crate::clock::{Now, SharedClock};
+use crate::clock::SharedClock;
 use crate::gate::rejection::Advice;
-use crate::gate::{Gate, Reason, Rejection, Request};
+use crate::gate::{Gate, Reason};
 use crate::metrics::Metrics;
 use crate::rate_limit::Limiter;
 use crate::readiness::Readiness;
-use crate::rules::{PathPolicy, RawTarget, Target, TargetError};
+use crate::rules::PathPolicy;
 use crate::telemetry::Sink;
 use client_addr::ClientAddresses;
 use context::{Context, Outcome};
 use cors::Cors;
 use framing::MessageLimits;
 use headers::{HeaderPolicy, Told, X_REQUEST_ID};
-use respond::Reply;
+use receive::Verdict;
 use upgrade::PatientConnect;
 use upstream::{HostHeader, Upstream};
 
@@ -90,154 +89,6 @@ pub struct Patience {
     pub read: Duration,
     /// Once it is a WebSocket.
     pub websocket: Duration,
-}
-
-/// What becomes of a request that has been looked at.
-enum Verdict {
-    Proxy,
-    Reply(Reply),
-}
-
-impl Proxy {
-    async fn receive(&self, session: &Session, ctx: &mut Context) -> Verdict {
-        let header = session.req_header();
-        ctx.peer = peer_address(session);
-        ctx.is_trusted_peer = self.clients.trusts(ctx.peer);
-        ctx.request_id =
-            request_id::find_or_make(&header.headers, ctx.is_trusted_peer, ctx.started);
-        ctx.origin = self.cors.allowed_origin(&header.headers);
-        let client = self.clients.find(ctx.peer, &header.headers);
-        ctx.client = client.addr;
-        if let Err(reason) = framing::check(session, &self.limits) {
-            return self.reject(Rejection::early(reason), ctx);
-        }
-        if self.headers.is_loop(&header.headers) {
-            return self.reject(Rejection::early(Reason::Loop), ctx);
-        }
-        let target = match self.parse_target(header) {
-            Ok(target) => target,
-            Err(reason) => return self.reject(Rejection::early(reason), ctx),
-        };
-        if let Some(reply) = local::answer(self, &header.method, target.path().as_str(), client) {
-            return match reply {
-                Ok(reply) => {
-                    ctx.outcome = Outcome::Local;
-                    Verdict::Reply(reply)
-                }
-                Err(rejection) => self.reject(rejection, ctx),
-            };
-        }
-        if let Some(method) = cors::preflight_method(&header.method, &header.headers) {
-            return self.preflight(&target, &method, ctx);
-        }
-        if target.is_rewritten() || !header.raw_path().starts_with(b"/") {
-            match target.path_and_query() {
-                Ok(canonical) => ctx.rewritten = Some(canonical),
-                Err(_) => return self.reject(Rejection::early(Reason::UriTooLong), ctx),
-            }
-        }
-        let request = Request { target, headers: &header.headers, client };
-        match self.gate.admit(&request, ctx.started).await {
-            Ok(admission) => {
-                let admission = Box::new(admission);
-                ctx.outcome = Outcome::Admitted { admission, failure: None };
-                Verdict::Proxy
-            }
-            Err(rejection) => self.reject(rejection, ctx),
-        }
-    }
-
-    fn parse_target<'r>(&self, header: &'r RequestHeader) -> Result<Target<'r>, Reason> {
-        let authority = header.uri.authority().map(|authority| authority.as_str().as_bytes());
-        // The parser keeps bytes that are not UTF-8 out of the URI and only in the raw target.
-        let (authority, target) = match framing::split_absolute_form(header.raw_path()) {
-            Some((authority, target)) => (Some(authority), target),
-            None => (authority, header.raw_path()),
-        };
-        let (path, query) = match target.iter().position(|byte| *byte == b'?') {
-            Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
-            None => (target, None),
-        };
-        let raw = RawTarget {
-            method: &header.method,
-            authority,
-            host: header.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes),
-            path,
-            query,
-        };
-        Target::parse(raw, self.paths).map_err(|error| match error {
-            TargetError::Path(_) | TargetError::Query { .. } => Reason::BadPath,
-            TargetError::Host(_) | TargetError::HostsDiffer => Reason::BadRequest,
-        })
-    }
-
-    fn preflight(&self, target: &Target<'_>, method: &http::Method, ctx: &mut Context) -> Verdict {
-        if let Err(rejection) = self.gate.covers(target, method) {
-            return self.reject(rejection, ctx);
-        }
-        let mut reply = Reply::empty(StatusCode::NO_CONTENT);
-        if ctx.origin.is_some() {
-            self.cors.apply_preflight(method, &mut reply.headers);
-        }
-        ctx.outcome = Outcome::Local;
-        Verdict::Reply(reply)
-    }
-
-    fn reject(&self, rejection: Rejection, ctx: &mut Context) -> Verdict {
-        let reply = self.problem(rejection.reason, &rejection.advice, &rejection.standings, ctx);
-        let rule = rejection.rule.as_ref().map_or(crate::metrics::NO_RULE, |rule| rule.id());
-        self.metrics.count_rejection(rule, rejection.reason.word());
-        ctx.outcome = Outcome::Rejected(Box::new(rejection));
-        Verdict::Reply(reply)
-    }
-
-    fn problem(
-        &self,
-        reason: Reason,
-        advice: &Advice,
-        standings: &crate::gate::Standings,
-        ctx: &Context,
-    ) -> Reply {
-        let mut reply = Reply::problem(reason, advice, &ctx.request_id);
-        limit_headers::write(&self.limiter, standings, &mut reply.headers);
-        reply
-    }
-
-    /// Writes an answer of our own with the headers that all of them carry.
-    async fn answer(
-        &self,
-        session: &mut Session,
-        ctx: &Context,
-        mut reply: Reply,
-    ) -> pingora::Result<()> {
-        respond::secure(&mut reply.headers);
-        self.cors.apply(ctx.origin.as_ref(), &mut reply.headers);
-        cors::add_vary_origin(&mut reply.headers);
-        reply.headers.insert(X_REQUEST_ID, ctx.request_id.clone());
-        respond::write(session, reply).await
-    }
-
-    fn upstream(&self, ctx: &Context) -> Option<&Arc<Upstream>> {
-        self.upstreams.get(ctx.admission()?.rule().upstream)
-    }
-
-    fn set_timeouts(&self, session: &mut Session) {
-        let keepalive =
-            if self.readiness.draining() || session.as_downstream().get_keepalive().is_none() {
-                None
-            } else {
-                Some(self.patience.keepalive.as_secs())
-            };
-        session.set_keepalive(keepalive);
-        session.set_read_timeout(Some(self.patience.read));
-    }
-}
-
-fn peer_address(session: &Session) -> IpAddr {
-    match session.client_addr() {
-        Some(SocketAddr::Inet(addr)) => addr.ip().to_canonical(),
-        Some(SocketAddr::Unix(_)) | None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    }
 }
 
 #[async_trait]
@@ -414,62 +265,19 @@ impl ProxyHttp for Proxy {
 }
 
 impl Proxy {
-    fn observe(&self, ctx: &Context, status: u16, now: Now) {
-        let rule = match &ctx.outcome {
-            Outcome::Admitted { admission, .. } => Some(admission.rule()),
-            Outcome::Rejected(rejection) => rejection.rule.as_ref(),
-            Outcome::Local | Outcome::Undecided => None,
-        };
-        match rule {
-            Some(rule) => rule.metrics.observe(status, now.since(ctx.started).as_secs_f64()),
-            None => self.metrics.count_unruled(status),
-        }
+    fn upstream(&self, ctx: &Context) -> Option<&Arc<Upstream>> {
+        self.upstreams.get(ctx.admission()?.rule().upstream)
     }
 
-    fn log(
-        &self,
-        session: &Session,
-        error: Option<&Error>,
-        ctx: &Context,
-        status: u16,
-        now: Now,
-        sink: &Sink,
-    ) {
-        let header = session.req_header();
-        let (outcome, rule, caller, decided) = match &ctx.outcome {
-            Outcome::Undecided => ("undecided", None, None, None),
-            Outcome::Local => ("local", None, None, None),
-            Outcome::Rejected(rejection) => {
-                (rejection.reason.word(), rejection.rule.as_ref(), rejection.caller.as_ref(), None)
-            }
-            Outcome::Admitted { admission, failure } => (
-                failure.map_or("admitted", Reason::word),
-                Some(admission.rule()),
-                admission.caller(),
-                admission.decided(),
-            ),
-        };
-        let error = error.map(ToString::to_string);
-        let host = header.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
-        let line = access_log::Line {
-            started: ctx.started,
-            duration_micros: u64::try_from(now.since(ctx.started).as_micros()).unwrap_or(u64::MAX),
-            request_id: &ctx.request_id,
-            client: ctx.client,
-            method: &header.method,
-            host: host.unwrap_or_default(),
-            path: header.uri.path(),
-            status,
-            bytes_sent: session.body_bytes_sent(),
-            bytes_received: session.body_bytes_read(),
-            rule: rule.map_or(crate::metrics::NO_RULE, |rule| rule.id()),
-            outcome,
-            user: caller.map(|caller| caller.principal.user()),
-            decision: decided.map(access_log::decision_word),
-            upstream: self.upstream(ctx).map(|upstream| &*upstream.settings.name),
-            error: error.as_deref(),
-        };
-        line.record(sink);
+    fn set_timeouts(&self, session: &mut Session) {
+        let keepalive =
+            if self.readiness.draining() || session.as_downstream().get_keepalive().is_none() {
+                None
+            } else {
+                Some(self.patience.keepalive.as_secs())
+            };
+        session.set_keepalive(keepalive);
+        session.set_read_timeout(Some(self.patience.read));
     }
 }
 

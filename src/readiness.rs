@@ -25,6 +25,7 @@ pub struct Readiness {
 
 /// What `/readyz` tells.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a report of independent facts")]
 pub struct Report {
     /// Whether everything below is as it should be.
     pub ready: bool,

@@ -4,7 +4,6 @@
 //! nothing but the readiness detail, the metric and the log.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -118,8 +117,8 @@ impl Reload {
     /// Reads the file and puts its rules into force; returns their version.
     pub fn from_file(&self) -> Result<String, ReloadError> {
         let turn = self.one_at_a_time.lock();
-        let content = read(self.file.path());
-        let outcome = content.map_err(ReloadError::File).and_then(|content| self.put(&content));
+        let outcome =
+            self.file.load().map_err(ReloadError::File).and_then(|content| self.put(&content));
         drop(turn);
         self.report(outcome)
     }
@@ -160,8 +159,8 @@ impl Reload {
     }
 
     /// Follows the file, SIGHUP and the authorization model until `shutdown`.
-    pub async fn follow(&self, shutdown: watch::Receiver<bool>) {
-        let current = read(self.file.path()).unwrap_or_default();
+    pub async fn follow(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
+        let current = self.file.load().unwrap_or_default();
         let on_change = |_content| {
             // Read again under the lock: this content may be older than what SIGHUP has read.
             let _ = self.from_file();
@@ -207,9 +206,4 @@ pub fn warn_of_dangers(rules: &RuleSet) {
     for warning in rules.warnings() {
         tracing::warn!(rule = warning.id(), "{warning}");
     }
-}
-
-/// The content of a rule file, read at once.
-pub fn read(path: &Path) -> Result<Vec<u8>, RuleFileError> {
-    RuleFile::new(path.to_owned()).load()
 }

@@ -90,7 +90,7 @@ pub struct ModelRefresh {
 
 impl ModelRefresh {
     /// Runs until `shutdown`.
-    pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
+    pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let mut complained = false;
         loop {
             match self.refresh().await {

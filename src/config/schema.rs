@@ -86,7 +86,7 @@ fn key_path(pointer: &str) -> String {
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");
         if part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty() {
-            out.push_str(&format!("[{part}]"));
+            out = format!("{out}[{part}]");
         } else {
             out = join(&out, &part);
         }

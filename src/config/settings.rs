@@ -142,9 +142,9 @@ impl Settings {
                 issuers: issuers?,
                 openfga: openfga?,
                 redis: redis?,
-                limits: limits?,
+                limits,
                 max_keys: max_keys?,
-                upstreams: upstreams?,
+                upstreams,
             })
         })();
         settings.filter(|_| found.problems.is_empty()).ok_or(found.problems)
@@ -169,14 +169,18 @@ impl Findings {
     fn entries<T: DeserializeOwned>(&mut self, name: &str) -> Vec<(usize, T)> {
         let Some(Value::Array(items)) = self.sections.take(name) else { return Vec::new() };
         let sound = items.into_iter().enumerate().filter(|(_, item)| !item.is_null());
-        sound.filter_map(|(at, item)| Some((at, self.take(name, serde_json::from_value(item))?))).collect()
+        sound
+            .filter_map(|(at, item)| Some((at, self.take(name, serde_json::from_value(item))?)))
+            .collect()
     }
 
     /// The sound entries of a mapping.
     fn named<T: DeserializeOwned>(&mut self, name: &str) -> BTreeMap<String, T> {
         let Some(Value::Object(items)) = self.sections.take(name) else { return BTreeMap::new() };
         let sound = items.into_iter().filter(|(_, item)| !item.is_null());
-        sound.filter_map(|(key, item)| Some((key, self.take(name, serde_json::from_value(item))?))).collect()
+        sound
+            .filter_map(|(key, item)| Some((key, self.take(name, serde_json::from_value(item))?)))
+            .collect()
     }
 
     /// Whether anything below `key` is known to be wrong.

@@ -194,7 +194,7 @@ mod tests {
         for path in ["/a", "/\u{1b}[31m", "/\"},{\"x\":\"", "/\r\n", "/\u{2028}\\", "/\u{0}"] {
             let mut out = Vec::new();
             line(path, &id).write(&mut out);
-            assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1, "{path:?}");
+            assert_eq!(out.split(|b| *b == b'\n').count(), 2, "{path:?}");
             assert!(out.is_ascii());
             let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
             assert_eq!(value["client"], "192.0.2.255");

@@ -64,8 +64,7 @@ fn check_request_line(raw: &[u8]) -> Result<(), Reason> {
     };
     let line = raw.get(..end).unwrap_or_default();
     let Some(line) = line.strip_suffix(b"\r") else { return Err(Reason::BadRequest) };
-    let spaces = line.iter().filter(|byte| **byte == b' ').count();
-    if spaces != 2 {
+    if line.split(|byte| *byte == b' ').count() != 3 {
         return Err(Reason::BadRequest);
     }
     if line.contains(&b'#') {
@@ -135,7 +134,7 @@ fn single(headers: &HeaderMap, name: http::HeaderName) -> Result<Option<&[u8]>, 
     if values.next().is_some() {
         return Err(Reason::BadRequest);
     }
-    Ok(first.map(|value| value.as_bytes()))
+    Ok(first.map(http::HeaderValue::as_bytes))
 }
 
 #[cfg(test)]
@@ -160,7 +159,8 @@ mod tests {
 
     #[test]
     fn absolute_targets_are_split_into_authority_and_origin_form() {
-        let cases: [(&[u8], Option<(&[u8], &[u8])>); 6] = [
+        type Split = Option<(&'static [u8], &'static [u8])>;
+        let cases: [(&[u8], Split); 6] = [
             (b"http://a.example/b?c", Some((b"a.example", b"/b?c"))),
             (b"HTTPS://a.example:1", Some((b"a.example:1", b"/"))),
             (b"http://a.example?c", Some((b"a.example", b"?c"))),

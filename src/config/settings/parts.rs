@@ -23,7 +23,7 @@ use crate::rules::PathPolicy;
 use crate::secret::Secret;
 
 /// A WebSocket may be silent this long; applications that need more send pings.
-const WEBSOCKET_SILENCE: Duration = Duration::from_secs(3_600);
+const WEBSOCKET_SILENCE: Duration = Duration::from_hours(1);
 
 /// Upstreams and limits that other parts rely on.
 const UPSTREAMS: [&str; 3] = ["app", "zitadel", "openfga"];
@@ -248,10 +248,7 @@ pub(super) fn redis(
     found.take("redis", settings).map(Some)
 }
 
-pub(super) fn limits(
-    limits: &BTreeMap<String, file::Limit>,
-    found: &mut Findings,
-) -> Option<Vec<Limit>> {
+pub(super) fn limits(limits: &BTreeMap<String, file::Limit>, found: &mut Findings) -> Vec<Limit> {
     let built = limits.iter().filter_map(|(name, limit)| {
         let key = key_kind(&limit.key);
         let kind = found.take(
@@ -268,7 +265,7 @@ pub(super) fn limits(
         }
         found.take(format!("limits.{name}"), Limit::new(name, kind, limit.limit, limit.window.0))
     });
-    Some(built.collect())
+    built.collect()
 }
 
 fn key_kind(text: &str) -> Option<KeyKind> {
@@ -283,7 +280,7 @@ fn key_kind(text: &str) -> Option<KeyKind> {
 pub(super) fn upstreams(
     upstreams: &BTreeMap<String, file::Upstream>,
     found: &mut Findings,
-) -> Option<Vec<UpstreamSettings>> {
+) -> Vec<UpstreamSettings> {
     for name in UPSTREAMS {
         if !upstreams.contains_key(name) && !found.is_broken("upstreams") {
             found.add(format!("upstreams.{name}"), "is missing");
@@ -314,7 +311,7 @@ pub(super) fn upstreams(
             resolve_interval: upstream.resolve_interval.0.max(Duration::from_secs(1)),
         })
     });
-    Some(built.collect())
+    built.collect()
 }
 
 fn host_header(text: &str, url: &Url) -> Result<HostHeader, String> {

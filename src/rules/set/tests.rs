@@ -84,8 +84,8 @@ fn every_field_reaches_the_rule() {
     assert_eq!((check.relation(), check.object().as_str()), ("editor", "order:{id}"));
     assert_eq!(check.object().type_name(), "order");
     assert_eq!(rule.requirements().roles().len(), 2);
-    assert_eq!(rule.requirements().scopes(), ["write".into()]);
-    assert_eq!(rule.requirements().audience(), ["shop".into()]);
+    assert_eq!(rule.requirements().scopes(), [Box::<str>::from("write")]);
+    assert_eq!(rule.requirements().audience(), [Box::<str>::from("shop")]);
     assert_eq!(rule.limit(), Some("reports"));
     assert_eq!(rule.timeout(), Some(Duration::from_millis(1_500)));
     assert_eq!(rule.consistency(), crate::rules::Consistency::Higher);

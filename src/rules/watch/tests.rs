@@ -21,7 +21,6 @@ impl Watched {
         Self::spawn(path, |file, current, on_change, stop| async move {
             file.watch(current, on_change, stop).await;
         })
-        .await
     }
 
     /// Watches a file system that reports nothing.
@@ -30,10 +29,9 @@ impl Watched {
             let (_silent, events) = mpsc::channel(1);
             file.follow(current, on_change, stop, events, Duration::from_millis(5)).await;
         })
-        .await
     }
 
-    async fn spawn<F, R>(path: PathBuf, run: F) -> Self
+    fn spawn<F, R>(path: PathBuf, run: F) -> Self
     where
         F: FnOnce(
             RuleFile,

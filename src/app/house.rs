@@ -1,0 +1,232 @@
+//! The parts of a running gateway, and which of them each service needs.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::StartError;
+use super::background::{Background, Gauges};
+use super::drain::Drain;
+use crate::admin::{Admin, Parts};
+use crate::authn::{Authenticator, TokenCache};
+use crate::authz::Authorizer;
+use crate::authz::client::OpenFga;
+use crate::authz::model::{ModelRefresh, ModelWatch};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::Settings;
+use crate::gate::{CommonLimits, Gate};
+use crate::metrics::Metrics;
+use crate::proxy::Proxy;
+use crate::proxy::client_addr::ClientAddresses;
+use crate::proxy::headers::HeaderPolicy;
+use crate::proxy::upstream::Upstream;
+use crate::rate_limit::{Limiter, RedisSync, SyncStatus, sweep_until_shutdown};
+use crate::readiness::Readiness;
+use crate::reload::{self, Reload, ReloadError, Vocabulary};
+use crate::rules::RuleFile;
+use crate::telemetry::Sink;
+
+/// What `run` and `check` both need: everything that can be wrong without listening.
+pub(super) struct Core {
+    pub(super) clock: SharedClock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) limiter: Arc<Limiter>,
+    pub(super) limits: CommonLimits,
+    pub(super) vocabulary: Vocabulary,
+}
+
+impl Core {
+    pub(super) fn build(settings: &Settings) -> Result<Self, StartError> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let names: Vec<_> = settings.limits.iter().map(|limit| limit.name().to_owned()).collect();
+        let limiter =
+            Arc::new(Limiter::new(settings.limits.clone(), settings.max_keys, clock.now())?);
+        let find = |name| limiter.find(name).ok_or(StartError::MissingLimit);
+        let limits = CommonLimits {
+            client: find("client")?,
+            principal: find("principal")?,
+            failed_authentications: find("failed_authentications")?,
+        };
+        let openfga = settings.openfga.client.url.origin();
+        let upstreams: Vec<_> = settings
+            .upstreams
+            .iter()
+            .map(|u| (u.name.clone(), u.name == "openfga" || u.url.origin() == openfga))
+            .collect();
+        let vocabulary =
+            Vocabulary::new(&settings.rules.default_relation, &upstreams, &limiter, &names);
+        Ok(Self {
+            metrics: Arc::new(Metrics::new()?),
+            authenticator: Arc::new(Authenticator::new(settings.issuers.clone(), &clock)?),
+            clock,
+            limiter,
+            limits,
+            vocabulary,
+        })
+    }
+}
+
+/// Everything that lives as long as the process.
+pub(super) struct House {
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    authenticator: Arc<Authenticator>,
+    limiter: Arc<Limiter>,
+    model: Arc<ModelWatch>,
+    authorizer: Arc<Authorizer>,
+    gate: Arc<Gate>,
+    reload: Arc<Reload>,
+    upstreams: Vec<Arc<Upstream>>,
+    /// Until it is given to the background.
+    redis: Option<RedisSync>,
+    sync_status: Option<Arc<SyncStatus>>,
+}
+
+impl House {
+    pub(super) fn build(settings: &Settings, sink: &Sink) -> Result<Self, StartError> {
+        let Core { clock, metrics, authenticator, limiter, limits, vocabulary } =
+            Core::build(settings)?;
+        sink.count_dropped(metrics.log_lines_dropped.clone());
+        let file = RuleFile::new(settings.rules.file.clone());
+        let policy = vocabulary.build(&file.load().map_err(ReloadError::File)?, &metrics)?;
+        reload::warn_of_dangers(policy.rules());
+        let model = Arc::new(ModelWatch::default());
+        let authorizer = Arc::new(Authorizer::new(
+            &settings.openfga.authz,
+            Arc::new(OpenFga::new(settings.openfga.client.clone())?),
+            Arc::clone(&model),
+            Arc::clone(&clock),
+        ));
+        let gate = Arc::new(Gate::new(
+            policy,
+            Arc::clone(&authenticator),
+            TokenCache::default(),
+            Arc::clone(&authorizer),
+            Arc::clone(&limiter),
+            limits,
+        ));
+        let readiness = Arc::new(Readiness::new(Arc::clone(&clock)));
+        let reload = Arc::new(Reload::new(
+            file,
+            vocabulary,
+            Arc::clone(&gate),
+            Arc::clone(&model),
+            Arc::clone(&metrics),
+            Arc::clone(&readiness),
+        ));
+        let redis = settings.redis.clone();
+        let redis =
+            redis.map(|redis| RedisSync::new(redis, Arc::clone(&limiter), Arc::clone(&clock)));
+        let sync_status = redis.as_ref().map(RedisSync::status);
+        let upstreams =
+            settings.upstreams.iter().map(|u| Arc::new(Upstream::new(u.clone()))).collect();
+        Ok(Self {
+            clock,
+            metrics,
+            readiness,
+            authenticator,
+            limiter,
+            model,
+            authorizer,
+            gate,
+            reload,
+            upstreams,
+            redis,
+            sync_status,
+        })
+    }
+
+    /// What runs beside the requests.
+    pub(super) fn background(&mut self, settings: &Settings) -> Result<Background, StartError> {
+        let background = Background::new();
+        background.add(Arc::clone(&self.authenticator).refresh_loop(background.shutdown()));
+        background.add(announce_keys(Arc::clone(&self.authenticator), Arc::clone(&self.readiness)));
+        let refresh = ModelRefresh {
+            // A client of its own: connections live on the runtime that made them.
+            client: OpenFga::new(settings.openfga.client.clone())?,
+            model_id: settings.openfga.model_id.clone(),
+            watch: Arc::clone(&self.model),
+            interval: settings.openfga.model_refresh,
+        };
+        background.add(refresh.run(background.shutdown()));
+        background.add(Arc::clone(&self.reload).follow(background.shutdown()));
+        background.add(sweep_until_shutdown(
+            Arc::clone(&self.limiter),
+            Arc::clone(&self.clock),
+            background.shutdown(),
+        ));
+        if let Some(redis) = self.redis.take() {
+            background.add(redis.run(background.shutdown()));
+        }
+        for upstream in &self.upstreams {
+            background.add(Arc::clone(upstream).keep_resolved(background.shutdown()));
+        }
+        let gauges = Gauges {
+            metrics: Arc::clone(&self.metrics),
+            readiness: Arc::clone(&self.readiness),
+            authorizer: Arc::clone(&self.authorizer),
+            sync: self.sync_status.clone(),
+        };
+        background.add(gauges.keep_current(background.shutdown()));
+        Ok(background)
+    }
+
+    pub(super) fn proxy(&self, settings: &Settings, sink: &Sink) -> Result<Proxy, StartError> {
+        let server = &settings.server;
+        let claim_headers: Vec<HeaderName> = settings
+            .issuers
+            .iter()
+            .flat_map(|issuer| issuer.claim_headers.iter().map(|(name, _)| name.clone()))
+            .collect();
+        Ok(Proxy {
+            gate: Arc::clone(&self.gate),
+            upstreams: self.upstreams.clone(),
+            limiter: Arc::clone(&self.limiter),
+            cors: settings.cors.clone(),
+            headers: HeaderPolicy::new(&server.name, &claim_headers)?,
+            clients: ClientAddresses::new(server.trusted_proxies.clone()),
+            limits: server.limits,
+            paths: server.paths,
+            patience: server.patience,
+            readiness: Arc::clone(&self.readiness),
+            metrics: Arc::clone(&self.metrics),
+            access_log: settings.log.access.then(|| sink.clone()),
+            clock: Arc::clone(&self.clock),
+        })
+    }
+
+    pub(super) fn admin(&self, settings: &Settings) -> Admin {
+        let (model, sync_status) = (Arc::clone(&self.model), self.sync_status.clone());
+        Admin {
+            gate: Arc::clone(&self.gate),
+            readiness: Arc::clone(&self.readiness),
+            metrics: Arc::clone(&self.metrics),
+            reload: Arc::clone(&self.reload),
+            parts: Parts {
+                model_known: Box::new(move || model.current().is_some()),
+                redis_connected: Box::new(move || {
+                    sync_status.as_ref().map(|status| status.state().connected)
+                }),
+            },
+            token: settings.admin.token.clone(),
+        }
+    }
+
+    pub(super) fn drain(&self, settings: &Settings) -> Drain {
+        Drain {
+            readiness: Arc::clone(&self.readiness),
+            in_flight: Arc::clone(&self.metrics.in_flight),
+            timeout: settings.server.drain_timeout,
+        }
+    }
+}
+
+async fn announce_keys(authenticator: Arc<Authenticator>, readiness: Arc<Readiness>) {
+    // The sender lives as long as the authenticator.
+    if authenticator.subscribe_ready().wait_for(|ready| *ready).await.is_ok() {
+        readiness.set_keys_loaded();
+        tracing::info!("keys of every issuer are loaded");
+    }
+}

@@ -1,0 +1,74 @@
+//! What is counted and told about a request when it is over, exactly once.
+
+use pingora::prelude::Error;
+use pingora_proxy::Session;
+
+use super::Proxy;
+use super::access_log::{self, Line};
+use super::context::{Context, Outcome};
+use crate::clock::Now;
+use crate::gate::Reason;
+use crate::metrics::NO_RULE;
+use crate::telemetry::Sink;
+
+impl Proxy {
+    /// Counts a finished request.
+    pub(super) fn observe(&self, ctx: &Context, status: u16, now: Now) {
+        let rule = match &ctx.outcome {
+            Outcome::Admitted { admission, .. } => Some(admission.rule()),
+            Outcome::Rejected(rejection) => rejection.rule.as_ref(),
+            Outcome::Local | Outcome::Undecided => None,
+        };
+        match rule {
+            Some(rule) => rule.metrics.observe(status, now.since(ctx.started).as_secs_f64()),
+            None => self.metrics.count_unruled(status),
+        }
+    }
+
+    /// Writes its line.
+    pub(super) fn log(
+        &self,
+        session: &Session,
+        error: Option<&Error>,
+        ctx: &Context,
+        status: u16,
+        now: Now,
+        sink: &Sink,
+    ) {
+        let header = session.req_header();
+        let (outcome, rule, caller, decided) = match &ctx.outcome {
+            Outcome::Undecided => ("undecided", None, None, None),
+            Outcome::Local => ("local", None, None, None),
+            Outcome::Rejected(rejection) => {
+                (rejection.reason.word(), rejection.rule.as_ref(), rejection.caller.as_ref(), None)
+            }
+            Outcome::Admitted { admission, failure } => (
+                failure.map_or("admitted", Reason::word),
+                Some(admission.rule()),
+                admission.caller(),
+                admission.decided(),
+            ),
+        };
+        let error = error.map(ToString::to_string);
+        let host = header.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
+        let line = Line {
+            started: ctx.started,
+            duration_micros: u64::try_from(now.since(ctx.started).as_micros()).unwrap_or(u64::MAX),
+            request_id: &ctx.request_id,
+            client: ctx.client,
+            method: &header.method,
+            host: host.unwrap_or_default(),
+            path: header.uri.path(),
+            status,
+            bytes_sent: session.body_bytes_sent(),
+            bytes_received: session.body_bytes_read(),
+            rule: rule.map_or(NO_RULE, |rule| rule.id()),
+            outcome,
+            user: caller.map(|caller| caller.principal.user()),
+            decision: decided.map(access_log::decision_word),
+            upstream: self.upstream(ctx).map(|upstream| &*upstream.settings.name),
+            error: error.as_deref(),
+        };
+        line.record(sink);
+    }
+}
