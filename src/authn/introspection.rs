@@ -4,31 +4,31 @@
 //! that goes away fails nobody else. Inactive answers are believed briefly, active ones as long as
 //! the caller's cache keeps them, failures never.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderValue, Method, StatusCode};
-use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::Semaphore;
 
-use self::breaker::Breaker;
 use super::Refusal;
 use super::claims::Claims;
 use super::keys::discovery::Discovery;
 use super::keys::fetch::{self, FetchError};
 use super::principal::{Principal, Realm};
 use super::settings::{Audiences, IntrospectionSettings};
+use crate::breaker::Breaker;
 use crate::clock::{Now, SharedClock};
+use crate::flight::Flights;
 
-mod breaker;
 #[cfg(test)]
 mod tests;
 
+const FAILURES_TO_OPEN: u32 = 5;
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 const MAX_CALLS_IN_FLIGHT: usize = 256;
 const MAX_REFUSED_TOKENS: usize = 10_000;
@@ -46,8 +46,8 @@ pub(super) struct Introspection {
     skew: Duration,
     clock: SharedClock,
     breaker: Breaker,
-    permits: Arc<Semaphore>,
-    calls: Mutex<HashMap<Box<str>, watch::Receiver<Option<Answer>>, ahash::RandomState>>,
+    permits: Semaphore,
+    calls: Arc<Flights<Box<str>, Answer>>,
     /// Tokens that were refused, each with the reason and the end of its belief on the monotonic
     /// clock, in milliseconds.
     refused: Cache<Box<str>, (Refusal, u64), TokenBytes>,
@@ -101,9 +101,9 @@ impl Introspection {
             audiences: terms.audiences,
             skew: terms.skew,
             clock,
-            breaker: Breaker::default(),
-            permits: Arc::new(Semaphore::new(MAX_CALLS_IN_FLIGHT)),
-            calls: Mutex::default(),
+            breaker: Breaker::new(FAILURES_TO_OPEN, PROBE_INTERVAL),
+            permits: Semaphore::new(MAX_CALLS_IN_FLIGHT),
+            calls: Arc::new(Flights::new()),
             refused: Cache::with_weighter(MAX_REFUSED_TOKENS, MAX_REFUSED_BYTES, TokenBytes),
         }
     }
@@ -114,35 +114,32 @@ impl Introspection {
         {
             return Err(refusal);
         }
-        let mut answer = self.join_or_start(token, now)?;
-        match answer.wait_for(Option::is_some).await {
-            Ok(answer) => answer.clone().unwrap_or(Err(Refusal::IntrospectionUnavailable)),
-            // The call's task died without an answer.
-            Err(_) => Err(Refusal::IntrospectionUnavailable),
-        }
+        let (of, key) = (Arc::clone(self), Box::<str>::from(token));
+        let call = move || async move { of.call(&key).await };
+        let answer = self.calls.join(token.into(), call).await;
+        answer.unwrap_or(Err(Refusal::IntrospectionUnavailable))
     }
 
-    fn join_or_start(
-        self: &Arc<Self>,
-        token: &str,
-        now: Now,
-    ) -> Result<watch::Receiver<Option<Answer>>, Refusal> {
-        let mut calls = self.calls.lock();
-        if let Some(running) = calls.get(token) {
-            return Ok(running.clone());
-        }
-        let permit = Arc::clone(&self.permits).try_acquire_owned();
-        let permit = permit.map_err(|_| Refusal::IntrospectionUnavailable)?;
-        if !self.breaker.permits(now) {
+    async fn call(&self, token: &str) -> Answer {
+        let Ok(_permit) = self.permits.try_acquire() else {
+            return Err(Refusal::IntrospectionUnavailable);
+        };
+        if !self.breaker.admits(self.clock.now()) {
             return Err(Refusal::IntrospectionUnavailable);
         }
-        let (sender, answer) = watch::channel(None);
-        calls.insert(token.into(), answer.clone());
-        let call = Call { of: Arc::clone(self), token: token.into(), _permit: permit };
-        tokio::spawn(async move {
-            sender.send_replace(Some(call.make().await));
-        });
-        Ok(answer)
+        let asked = tokio::time::timeout(self.settings.timeout, self.ask(token)).await;
+        let asked = asked.unwrap_or(Err(Fault::Deadline));
+        self.breaker.record(asked.is_ok(), self.clock.now());
+        let claims = asked.map_err(|fault| {
+            tracing::warn!(issuer = %self.realm.issuer, %fault, "introspection failed");
+            Refusal::IntrospectionUnavailable
+        })?;
+        let answer = self.read(&claims);
+        if let Err(refusal) = &answer {
+            let until = self.clock.now().mono_millis() + millis(self.settings.negative_ttl);
+            self.refused.insert(token.into(), (*refusal, until));
+        }
+        answer
     }
 
     async fn ask(&self, token: &str) -> Result<Claims, Fault> {
@@ -184,41 +181,6 @@ impl Introspection {
         claims.check_audience(&self.audiences)?;
         let believed_until = now.unix_millis().saturating_add(millis(self.settings.ttl));
         Ok((Principal::new(&self.realm, claims)?, expiry.min(believed_until)))
-    }
-}
-
-/// One call; dropping it, finished or not, lets the next one for this token start.
-struct Call {
-    of: Arc<Introspection>,
-    token: Box<str>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Call {
-    async fn make(&self) -> Answer {
-        let of = &self.of;
-        let asked = tokio::time::timeout(of.settings.timeout, of.ask(&self.token)).await;
-        let claims = match asked.unwrap_or(Err(Fault::Deadline)) {
-            Ok(claims) => claims,
-            Err(fault) => {
-                of.breaker.failed();
-                tracing::warn!(issuer = %of.realm.issuer, %fault, "introspection failed");
-                return Err(Refusal::IntrospectionUnavailable);
-            }
-        };
-        of.breaker.succeeded();
-        let answer = of.read(&claims);
-        if let Err(refusal) = &answer {
-            let until = of.clock.now().mono_millis() + millis(of.settings.negative_ttl);
-            of.refused.insert(self.token.clone(), (*refusal, until));
-        }
-        answer
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.of.calls.lock().remove(&self.token);
     }
 }
 

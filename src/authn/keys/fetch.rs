@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::jwks::{JwksError, KeySet};
 use crate::clock::Now;
+use crate::http_body::{BodyError, read_bounded};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -26,9 +27,9 @@ pub enum FetchError {
     /// Anything but 200; a redirect too, since it could lead anywhere.
     #[error("unexpected status {0}")]
     Status(u16),
-    /// More bytes than such a document needs.
-    #[error("document larger than {0} bytes")]
-    TooLarge(usize),
+    /// More bytes than such a document needs, or a broken connection.
+    #[error("unreadable document: {0}")]
+    Body(#[from] BodyError),
     /// Not a discovery document.
     #[error("not a discovery document")]
     NotDiscovery,
@@ -56,18 +57,11 @@ pub(in crate::authn) fn client() -> Result<reqwest::Client, reqwest::Error> {
 
 /// Reads the body of a 200, at most `limit` bytes of it.
 pub(in crate::authn) async fn body(
-    mut response: reqwest::Response,
+    response: reqwest::Response,
     limit: usize,
 ) -> Result<Vec<u8>, FetchError> {
     if response.status() != reqwest::StatusCode::OK {
         return Err(FetchError::Status(response.status().as_u16()));
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > limit {
-            return Err(FetchError::TooLarge(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    Ok(read_bounded(response, limit).await?)
 }

@@ -364,7 +364,7 @@ async fn redirects_errors_and_oversized_documents_are_refused() {
     assert!(site.requests("/elsewhere").is_empty());
     let padded = format!("{}{}", jwks(&[&P256]), " ".repeat(256 * 1024));
     site.on("/keys", 200, &padded);
-    assert!(matches!(load(&IssuerSettings::new(&site.url)).await, Err(FetchError::TooLarge(_))));
+    assert!(matches!(load(&IssuerSettings::new(&site.url)).await, Err(FetchError::Body(_))));
     site.on("/.well-known/openid-configuration", 200, "<html></html>");
     assert!(matches!(load(&IssuerSettings::new(&site.url)).await, Err(FetchError::NotDiscovery)));
 }
