@@ -6,6 +6,8 @@
 
 pub mod cache;
 pub mod client;
+#[allow(missing_docs, reason = "fields and variants of OpenFGA's own vocabulary")]
+pub mod engine;
 pub mod model;
 pub mod question;
 

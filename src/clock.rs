@@ -81,6 +81,11 @@ impl Clock for SystemClock {
     }
 }
 
+/// The wall clock as the standard library has it, for parts that stamp and format dates.
+pub fn system_time() -> SystemTime {
+    SystemTime::now()
+}
+
 /// A clock that stands still until it is moved; both readings advance together.
 #[derive(Debug)]
 pub struct ManualClock {

@@ -1,4 +1,4 @@
-//! Configuration: what was written ([`file`]) and what it means ([`Settings`]).
+//! Configuration: what was written ([`mod@file`]) and what it means ([`Settings`]).
 //!
 //! The shipped `conf/gateway.yaml` is compiled in as the defaults; the operator's file is laid over
 //! it, placeholders are replaced, the result is checked against the schema and then turned into
