@@ -17,6 +17,8 @@ use pingora::services::listening::Service;
 use crate::admin::AdminApp;
 use crate::authn::Audiences;
 use crate::authz::client::ClientError;
+use crate::authz::engine::files::LoadError;
+use crate::authz::engine::{EngineError, Store};
 use crate::config::Settings;
 use crate::metrics::MetricsError;
 use crate::proxy::Proxy;
@@ -60,6 +62,12 @@ pub enum StartError {
     /// The limits do not go together.
     #[error("limits: {0}")]
     Limits(#[from] LimiterError),
+    /// The embedded engine cannot take its files.
+    #[error("authz: {0}")]
+    Engine(#[from] LoadError),
+    /// The embedded engine refuses the tuples.
+    #[error("authz.tuples_file: {0}")]
+    Tuples(#[from] EngineError),
     /// One of the limits that every request is counted against is missing.
     #[error("limits: the limits client, principal and failed_authentications must exist")]
     MissingLimit,
@@ -74,18 +82,23 @@ pub enum StartError {
 /// The rules of a configuration, loaded as the gateway would load them.
 pub fn check_rules(settings: &Settings) -> Result<crate::gate::policy::Policy, StartError> {
     let core = Core::build(settings)?;
+    if let Some(embedded) = &settings.embedded {
+        house::load_store(embedded)?;
+    }
     let content = RuleFile::new(settings.rules.file.clone()).load().map_err(ReloadError::File)?;
     Ok(core.vocabulary.build(&content, &core.metrics)?)
 }
 
 /// Runs the gateway until a signal ends it.
-pub fn run(settings: &Settings, sink: &Sink) -> Result<(), StartError> {
+///
+/// With a `store`, decisions are made on it instead of what the settings say.
+pub fn run(settings: &Settings, sink: &Sink, store: Option<Arc<Store>>) -> Result<(), StartError> {
     try_listen("server.listen", settings.server.listen)?;
     try_listen("admin.listen", settings.admin.listen)?;
     // reqwest, redis and Pingora all take the provider that is there first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     warn_of_leniency(settings);
-    let mut house = House::build(settings, sink)?;
+    let mut house = House::build(settings, sink, store)?;
     let background = house.background(settings)?;
     serve(settings, &house, house.proxy(settings, sink)?, background);
     Ok(())

@@ -6,6 +6,7 @@
 
 pub mod cache;
 pub mod client;
+mod embedded;
 #[allow(missing_docs, reason = "fields and variants of OpenFGA's own vocabulary")]
 pub mod engine;
 pub mod model;
@@ -71,6 +72,16 @@ pub trait Decide: Send + Sync {
     async fn decide(&self, check: &Check, model_id: &str) -> Result<bool, CheckFault>;
 }
 
+/// Whom to ask.
+#[derive(Clone)]
+pub enum Authority {
+    /// Somebody over the network, or a stand-in for him; answers are remembered.
+    Remote(Arc<dyn Decide>),
+    /// The engine in this process; answers are computed anew each time, which costs no more than
+    /// remembering them.
+    Embedded(Arc<engine::Store>),
+}
+
 /// Where a decision came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -80,6 +91,8 @@ pub enum Source {
     Fresh,
     /// Remembered, expired, served because nobody could decide anew.
     Stale,
+    /// Computed by the engine in this process.
+    Embedded,
 }
 
 /// OpenFGA's answer.
@@ -108,7 +121,7 @@ pub struct AuthzSettings {
 
 /// Asks and remembers.
 pub struct Authorizer {
-    decider: Arc<dyn Decide>,
+    authority: Authority,
     model: Arc<ModelWatch>,
     cache: DecisionCache,
     flights: Arc<Flights<Check, Result<bool, CheckFault>>>,
@@ -123,15 +136,15 @@ pub struct Authorizer {
 const FAULT_LOG_MILLIS: u64 = 10_000;
 
 impl Authorizer {
-    /// An authorizer that asks `decider` about the model that `model` pins.
+    /// An authorizer that asks `authority` about the model that `model` pins.
     pub fn new(
         settings: &AuthzSettings,
-        decider: Arc<dyn Decide>,
+        authority: Authority,
         model: Arc<ModelWatch>,
         clock: SharedClock,
     ) -> Self {
         Self {
-            decider,
+            authority,
             model,
             cache: DecisionCache::new(settings),
             flights: Arc::new(Flights::new()),
@@ -145,6 +158,14 @@ impl Authorizer {
 
     /// Decides `question`; no I/O when the answer is remembered.
     pub async fn check(&self, question: &Question<'_>, now: Now) -> Result<Decision, CheckFault> {
+        let decider = match &self.authority {
+            Authority::Remote(decider) => decider,
+            Authority::Embedded(store) => {
+                let allowed = embedded::decide(store, question)
+                    .inspect_err(|fault| self.log_fault(fault, now))?;
+                return Ok(Decision { allowed, source: Source::Embedded });
+            }
+        };
         let Some(model) = self.model.current() else {
             self.log_fault(&CheckFault::NoModel, now);
             return Err(CheckFault::NoModel);
@@ -155,7 +176,7 @@ impl Authorizer {
         {
             return Ok(Decision { allowed, source: Source::Cache });
         }
-        match self.ask(question, &model, now).await {
+        match self.ask(decider, question, &model, now).await {
             Ok(allowed) => Ok(Decision { allowed, source: Source::Fresh }),
             Err(fault) => {
                 self.log_fault(&fault, now);
@@ -179,13 +200,14 @@ impl Authorizer {
 
     async fn ask(
         &self,
+        decider: &Arc<dyn Decide>,
         question: &Question<'_>,
         model: &Arc<model::Model>,
         now: Now,
     ) -> Result<bool, CheckFault> {
         let check = question.to_check(model.generation);
         let epoch = self.cache.epoch();
-        let (decider, permits) = (Arc::clone(&self.decider), Arc::clone(&self.permits));
+        let (decider, permits) = (Arc::clone(decider), Arc::clone(&self.permits));
         let (breaker, clock) = (Arc::clone(&self.breaker), Arc::clone(&self.clock));
         let (flown, pinned) = (check.clone(), Arc::clone(model));
         self.asked.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,8 @@
 //! The command line.
 
 mod check;
+mod dev;
+mod engine;
 mod health;
 
 use std::path::PathBuf;
@@ -47,6 +49,10 @@ enum Command {
     Run,
     /// Tell what configuration and rules mean, or what is wrong with them (exit status 78)
     Check,
+    /// Start everything embedded: an issuer, an OpenFGA engine, a sample application, the gateway
+    Dev,
+    /// Serve OpenFGA's HTTP API on the embedded engine, in memory (--listen, default 127.0.0.1:8080)
+    Engine(engine::Options),
     /// Ask the running gateway on this machine whether it is healthy (for container probes)
     Health,
 }
@@ -60,17 +66,22 @@ pub fn run(cli: Cli) -> ExitCode {
         listen: options.listen,
         admin_listen: options.admin_listen,
     };
+    match &cli.command {
+        Some(Command::Dev) => return dev::run(overrides),
+        Some(Command::Engine(options)) => return engine::run(options, overrides.listen.as_deref()),
+        Some(Command::Run | Command::Check | Command::Health) | None => {}
+    }
     let settings = match config::load(&overrides) {
         Ok(settings) => settings,
         Err(error) => return refuse("the configuration is not usable", &error),
     };
-    match cli.command.unwrap_or(Command::Run) {
-        Command::Run => serve(&settings),
-        Command::Check => match app::check_rules(&settings) {
+    match cli.command {
+        Some(Command::Check) => match app::check_rules(&settings) {
             Ok(policy) => check::print(&settings, &policy),
             Err(error) => refuse("the rules are not usable", &error),
         },
-        Command::Health => health::ask(settings.server.listen),
+        Some(Command::Health) => health::ask(settings.server.listen),
+        _ => serve(&settings),
     }
 }
 
@@ -82,7 +93,7 @@ fn serve(settings: &config::Settings) -> ExitCode {
     if let Err(error) = telemetry::install(&settings.log.level, sink.clone()) {
         return refuse("the log cannot be set up", &error);
     }
-    let outcome = app::run(settings, &sink);
+    let outcome = app::run(settings, &sink, None);
     drop(writer);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

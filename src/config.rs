@@ -76,8 +76,16 @@ pub struct Overrides {
 
 /// Loads the settings of this process: file, environment and command line.
 pub fn load(overrides: &Overrides) -> Result<Settings, ConfigError> {
+    load_with(overrides, &environment)
+}
+
+/// As [`load`], with variables looked up elsewhere.
+pub fn load_with(
+    overrides: &Overrides,
+    lookup: expand::Lookup<'_>,
+) -> Result<Settings, ConfigError> {
     let text = read(overrides.config.as_deref())?;
-    parse(&text, overrides, &environment)
+    parse(&text, overrides, lookup)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the configuration is what the environment is for")]
@@ -94,6 +102,7 @@ pub fn parse(
     let defaults = parse_yaml(DEFAULTS)?;
     let mut value = overlay::lay(&defaults, parse_yaml(text)?);
     apply(&mut value, overrides);
+    overlay::drop_server_if_embedded(&mut value, &defaults);
     let schema = schema::of_values();
     let mut problems = Vec::new();
     expand::expand(&mut value, &schema, lookup, &mut problems);

@@ -1,7 +1,85 @@
-//! Everything that `auth-gateway dev` embeds: a ZITADEL-shaped issuer and a sample application.
+//! Everything that `auth-gateway dev` embeds beside the gateway: a ZITADEL-shaped issuer, a sample
+//! application, and a page that mints tokens.
 //!
 //! The integration tests use the same parts, so what a developer sees is what is tested.
 
 pub mod app;
 pub mod issuer;
+mod mint;
 mod server;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use crate::authz::engine::{Engine, api};
+use crate::clock::SharedClock;
+use app::App;
+use issuer::{Issuer, Settings};
+use server::Server;
+
+/// What stands around the gateway; it stops when dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    issuer: Arc<Issuer>,
+    app: App,
+    engine: Server,
+    mint: Server,
+}
+
+/// Why the sandbox does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The issuer does not.
+    #[error("issuer: {0}")]
+    Issuer(#[from] issuer::StartError),
+    /// No port is free.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl Sandbox {
+    /// Starts everything on free ports of loopback.
+    pub async fn start(engine: Arc<Engine>, clock: SharedClock) -> Result<Self, SandboxError> {
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let issuer = Arc::new(Issuer::start(anywhere, Settings::default(), clock).await?);
+        let app = App::start(anywhere).await?;
+        let engine = Server::start(anywhere, |_| api::router(engine)).await?;
+        let mint = Server::start(anywhere, |_| mint::router(Arc::clone(&issuer))).await?;
+        Ok(Self { issuer, app, engine, mint })
+    }
+
+    /// `iss` of the tokens.
+    pub fn issuer_url(&self) -> &str {
+        self.issuer.url()
+    }
+
+    /// An audience that the tokens are for.
+    pub fn audience(&self) -> &str {
+        &self.issuer.settings().project
+    }
+
+    /// Client id for introspection.
+    pub fn client_id(&self) -> &str {
+        &self.issuer.settings().client_id
+    }
+
+    /// Secret of that client.
+    pub fn client_secret(&self) -> &str {
+        &self.issuer.settings().client_secret
+    }
+
+    /// Base of OpenFGA's API.
+    pub fn engine_url(&self) -> String {
+        format!("http://{}", self.engine.address())
+    }
+
+    /// The sample application.
+    pub fn app_url(&self) -> String {
+        self.app.url()
+    }
+
+    /// Where tokens are minted.
+    pub fn mint_url(&self) -> String {
+        format!("http://{}", self.mint.address())
+    }
+}

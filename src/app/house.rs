@@ -9,11 +9,13 @@ use super::background::{Background, Gauges};
 use super::drain::Drain;
 use crate::admin::{Admin, Parts};
 use crate::authn::{Authenticator, TokenCache};
-use crate::authz::Authorizer;
 use crate::authz::client::OpenFga;
+use crate::authz::engine::{self, Engine, Store};
 use crate::authz::model::{ModelRefresh, ModelWatch};
+use crate::authz::{Authority, Authorizer};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
+use crate::config::settings::Embedded;
 use crate::gate::{CommonLimits, Gate};
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
@@ -75,6 +77,7 @@ pub(super) struct House {
     authenticator: Arc<Authenticator>,
     limiter: Arc<Limiter>,
     model: Arc<ModelWatch>,
+    is_embedded: bool,
     authorizer: Arc<Authorizer>,
     gate: Arc<Gate>,
     reload: Arc<Reload>,
@@ -85,7 +88,11 @@ pub(super) struct House {
 }
 
 impl House {
-    pub(super) fn build(settings: &Settings, sink: &Sink) -> Result<Self, StartError> {
+    pub(super) fn build(
+        settings: &Settings,
+        sink: &Sink,
+        store: Option<Arc<Store>>,
+    ) -> Result<Self, StartError> {
         let Core { clock, metrics, authenticator, limiter, limits, vocabulary } =
             Core::build(settings)?;
         sink.count_dropped(metrics.log_lines_dropped.clone());
@@ -93,9 +100,20 @@ impl House {
         let policy = vocabulary.build(&file.load().map_err(ReloadError::File)?, &metrics)?;
         reload::warn_of_dangers(policy.rules());
         let model = Arc::new(ModelWatch::default());
+        let store = match (store, &settings.embedded) {
+            (None, Some(embedded)) => Some(load_store(embedded)?),
+            (store, _) => store,
+        };
+        let authority = match &store {
+            Some(store) => Authority::Embedded(Arc::clone(store)),
+            None => Authority::Remote(Arc::new(OpenFga::new(settings.openfga.client.clone())?)),
+        };
+        if let Some(store) = &store {
+            pin_latest(&model, store);
+        }
         let authorizer = Arc::new(Authorizer::new(
             &settings.openfga.authz,
-            Arc::new(OpenFga::new(settings.openfga.client.clone())?),
+            authority,
             Arc::clone(&model),
             Arc::clone(&clock),
         ));
@@ -129,6 +147,7 @@ impl House {
             authenticator,
             limiter,
             model,
+            is_embedded: store.is_some(),
             authorizer,
             gate,
             reload,
@@ -143,14 +162,16 @@ impl House {
         let background = Background::new();
         background.add(Arc::clone(&self.authenticator).refresh_loop(background.shutdown()));
         background.add(announce_keys(Arc::clone(&self.authenticator), Arc::clone(&self.readiness)));
-        let refresh = ModelRefresh {
-            // A client of its own: connections live on the runtime that made them.
-            client: OpenFga::new(settings.openfga.client.clone())?,
-            model_id: settings.openfga.model_id.clone(),
-            watch: Arc::clone(&self.model),
-            interval: settings.openfga.model_refresh,
-        };
-        background.add(refresh.run(background.shutdown()));
+        if !self.is_embedded {
+            let refresh = ModelRefresh {
+                // A client of its own: connections live on the runtime that made them.
+                client: OpenFga::new(settings.openfga.client.clone())?,
+                model_id: settings.openfga.model_id.clone(),
+                watch: Arc::clone(&self.model),
+                interval: settings.openfga.model_refresh,
+            };
+            background.add(refresh.run(background.shutdown()));
+        }
         background.add(Arc::clone(&self.reload).follow(background.shutdown()));
         background.add(sweep_until_shutdown(
             Arc::clone(&self.limiter),
@@ -220,6 +241,23 @@ impl House {
             in_flight: Arc::clone(&self.metrics.in_flight),
             timeout: settings.server.drain_timeout,
         }
+    }
+}
+
+/// The store of an embedded engine.
+pub(super) fn load_store(embedded: &Embedded) -> Result<Arc<Store>, StartError> {
+    let store = Engine::default().load_file(&embedded.model_file)?;
+    if let Some(file) = &embedded.tuples_file {
+        store.load_tuples(engine::files::load_tuples(file)?)?;
+    }
+    Ok(store)
+}
+
+/// Lets the rules be compared with the model.
+fn pin_latest(model: &ModelWatch, store: &Store) {
+    let latest = store.models().pop();
+    if let Some(Ok(value)) = latest.map(|latest| serde_json::to_value(latest.definition())) {
+        model.pin(&value);
     }
 }
 

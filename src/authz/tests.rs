@@ -41,7 +41,7 @@ fn bench(stale_if_error: u64, answers: Vec<Result<bool, CheckFault>>) -> Bench {
         max_concurrent: 8,
     };
     let (d, c): (Arc<dyn Decide>, SharedClock) = (decider.clone(), clock.clone());
-    let authorizer = Authorizer::new(&settings, d, Arc::clone(&model), c);
+    let authorizer = Authorizer::new(&settings, Authority::Remote(d), Arc::clone(&model), c);
     Bench { clock, decider, model, authorizer }
 }
 

@@ -21,6 +21,7 @@ pub(super) struct File {
     pub cors: Cors,
     #[schemars(length(min = 1, max = 16))]
     pub issuers: Vec<Issuer>,
+    pub authz: Authz,
     pub openfga: OpenFga,
     pub redis: Redis,
     pub limits: BTreeMap<String, Limit>,
@@ -111,7 +112,24 @@ pub struct Introspection {
     pub cache_ttl: Span,
 }
 
+/// Whether a server decides, or the engine in this process.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Authz {
+    pub mode: AuthzMode,
+    pub model_file: String,
+    pub tuples_file: String,
+}
+
 /// Who decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthzMode {
+    Openfga,
+    Embedded,
+}
+
+/// The OpenFGA server.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenFga {

@@ -36,6 +36,28 @@ fn merge(base: &mut Value, over: Value) {
     }
 }
 
+/// An embedded engine needs no server, so what only says where the server is need not be set.
+pub fn drop_server_if_embedded(value: &mut Value, defaults: &Value) {
+    if value.pointer("/authz/mode").and_then(Value::as_str) != Some("embedded") {
+        return;
+    }
+    for (pointer, stand_in) in
+        [("/openfga/url", "http://openfga.invalid"), ("/openfga/store_id", "embedded")]
+    {
+        if let Some(slot) = value.pointer_mut(pointer)
+            && Some(&*slot) == defaults.pointer(pointer)
+        {
+            *slot = json!(stand_in);
+        }
+    }
+    let shipped = defaults.pointer("/upstreams/openfga/url");
+    if value.pointer("/upstreams/openfga/url") == shipped
+        && let Some(upstreams) = value.get_mut("upstreams").and_then(Value::as_object_mut)
+    {
+        upstreams.remove("openfga");
+    }
+}
+
 /// The first issuer is ZITADEL's and keeps the shipped placeholders; a further one must name its own
 /// URL and audience, and does not inherit ZITADEL's client credentials.
 fn lay_issuers(defaults: &Value, issuers: Value) -> Value {

@@ -41,7 +41,9 @@ pub struct Settings {
     pub cors: Cors,
     /// At least one; the first is ZITADEL.
     pub issuers: Vec<IssuerSettings>,
-    /// Who decides.
+    /// Set when the engine in this process decides, not a server.
+    pub embedded: Option<Embedded>,
+    /// The server that decides otherwise, and how its answers are kept.
     pub openfga: OpenFga,
     /// Where counts are exchanged, if anywhere.
     pub redis: Option<RedisSettings>,
@@ -101,7 +103,16 @@ pub struct Rules {
     pub default_relation: String,
 }
 
-/// Who decides.
+/// Decisions in process, from files.
+#[derive(Debug)]
+pub struct Embedded {
+    /// A store file, or a model.
+    pub model_file: PathBuf,
+    /// Further tuples.
+    pub tuples_file: Option<PathBuf>,
+}
+
+/// The OpenFGA server.
 #[derive(Debug)]
 pub struct OpenFga {
     /// How to reach it.
@@ -125,13 +136,17 @@ impl Settings {
         let rules = found.section("rules").map(parts::rules);
         let cors = found.section("cors").and_then(|s| parts::cors(&s, &mut found));
         let issuers = parts::issuers(&found.entries("issuers"), &mut found);
+        let authz = found.section("authz").map(|s| parts::authz(&s, &mut found));
         let openfga: Option<file::OpenFga> = found.section("openfga");
         let store_id = openfga.as_ref().map_or("", |openfga| &openfga.store_id).to_owned();
         let openfga = openfga.and_then(|s| parts::openfga(&s, &mut found));
         let redis = found.section("redis").and_then(|s| parts::redis(&s, &store_id, &mut found));
         let limits = parts::limits(&found.named("limits"), &mut found);
         let max_keys = found.section("limiter").map(|s: file::Limiter| s.max_keys);
-        let upstreams = parts::upstreams(&found.named("upstreams"), &mut found);
+        let upstreams = {
+            let is_embedded = matches!(authz, Some(Some(_)));
+            parts::upstreams(&found.named("upstreams"), is_embedded, &mut found)
+        };
         let settings = (|| {
             Some(Self {
                 server: server?,
@@ -140,6 +155,7 @@ impl Settings {
                 rules: rules?,
                 cors: cors?,
                 issuers: issuers?,
+                embedded: authz?,
                 openfga: openfga?,
                 redis: redis?,
                 limits,

@@ -101,6 +101,7 @@ pub const fn decision_word(source: Source) -> &'static str {
         Source::Cache => "cache",
         Source::Fresh => "fresh",
         Source::Stale => "stale",
+        Source::Embedded => "embedded",
     }
 }
 

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use url::Url;
 
-use super::{Admin, Findings, Log, OpenFga, Rules, Server};
+use super::{Admin, Embedded, Findings, Log, OpenFga, Rules, Server};
 use crate::authn::{Algorithm, Audiences, IntrospectionSettings, IssuerSettings};
 use crate::authz::AuthzSettings;
 use crate::authz::client::OpenFgaSettings;
@@ -202,6 +202,19 @@ fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
 }
 
+pub(super) fn authz(authz: &file::Authz, found: &mut Findings) -> Option<Embedded> {
+    if authz.mode == file::AuthzMode::Openfga {
+        return None;
+    }
+    if authz.model_file.is_empty() {
+        found.add("authz.model_file", "is required when authz.mode is embedded");
+    }
+    Some(Embedded {
+        model_file: PathBuf::from(&authz.model_file),
+        tuples_file: optional(&authz.tuples_file).map(PathBuf::from),
+    })
+}
+
 pub(super) fn openfga(openfga: &file::OpenFga, found: &mut Findings) -> Option<OpenFga> {
     let url = http_url("openfga.url", &openfga.url, found);
     if openfga.store_id.is_empty() || !openfga.store_id.bytes().all(is_id_byte) {
@@ -279,10 +292,12 @@ fn key_kind(text: &str) -> Option<KeyKind> {
 
 pub(super) fn upstreams(
     upstreams: &BTreeMap<String, file::Upstream>,
+    is_embedded: bool,
     found: &mut Findings,
 ) -> Vec<UpstreamSettings> {
     for name in UPSTREAMS {
-        if !upstreams.contains_key(name) && !found.is_broken("upstreams") {
+        let is_needed = !(is_embedded && name == "openfga");
+        if is_needed && !upstreams.contains_key(name) && !found.is_broken("upstreams") {
             found.add(format!("upstreams.{name}"), "is missing");
         }
     }
