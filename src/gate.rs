@@ -17,11 +17,11 @@ use http::{HeaderMap, Method};
 use crate::authn::{Authenticator, Bearer, Principal, Refusal, TokenCache, bearer};
 use crate::authz::{Authorizer, CheckFault, Consistency, Question, Source};
 use crate::clock::Now;
-use crate::rate_limit::{Exceeded, KeyRef, LimitId, Limiter, Standing, Window};
+use crate::rate_limit::{Exceeded, InFlight, KeyRef, LimitId, Limiter, Standing, Window};
 use crate::rules::{Access, CheckTemplate, OnUnavailable, Params, Target};
 
 pub use admission::Admission;
-use policy::{Bound, Policy, Ruling};
+use policy::{Bound, BoundLimit, Policy, Ruling};
 use rejection::{Advice, Refused};
 pub use rejection::{Reason, Rejection};
 
@@ -83,7 +83,11 @@ pub struct Gate {
     authorizer: Arc<Authorizer>,
     limiter: Arc<Limiter>,
     limits: CommonLimits,
+    verifying: InFlight,
 }
+
+/// Tokens of one address that are verified at the same time; a page of a browser needs one.
+const MAX_VERIFYING: usize = 64;
 
 /// What is known of a request so far; told with the verdict, whichever it is.
 #[derive(Default)]
@@ -104,7 +108,8 @@ impl Gate {
         limits: CommonLimits,
     ) -> Self {
         let policy = ArcSwap::from_pointee(policy);
-        Self { policy, authenticator, callers, authorizer, limiter, limits }
+        let verifying = InFlight::new();
+        Self { policy, authenticator, callers, authorizer, limiter, limits, verifying }
     }
 
     /// The rules in force.
@@ -206,6 +211,10 @@ impl Gate {
         if let Err(exceeded) = self.limiter.peek(failures, KeyRef::Client(addr), now) {
             return Err(refuse(Reason::ClientLimited, failures, exceeded, known));
         }
+        let Some(_verifying) = self.verifying.try_enter(KeyRef::Client(addr), MAX_VERIFYING) else {
+            let advice = Advice::RetryAfter(1);
+            return Err(Refused { reason: Reason::ClientLimited, advice });
+        };
         let verified = match self.authenticator.verify(bearer, now).await {
             Ok(verified) => verified,
             Err(refusal) => {
@@ -235,7 +244,8 @@ impl Gate {
         ))
     }
 
-    /// The rule's own limit, or the principal's when it names none.
+    /// The principal's limit on every rule that knows one, then the rule's own. A rule's limit that
+    /// counts by principal takes the place of the common one.
     fn limit_rule(
         &self,
         request: &Request<'_>,
@@ -244,34 +254,25 @@ impl Gate {
         now: Now,
         known: &mut Evidence,
     ) -> Result<(), Refused> {
-        let (id, outcome) = match (&rule.limit, caller) {
-            (Some(limit), _) => {
-                let key = limit.key(rule, request, caller.map(|caller| &caller.principal));
-                (limit.id, self.limiter.charge(limit.id, key, now))
-            }
-            (None, Some(caller)) => {
-                let id = self.limits.principal;
-                let outcome = if let Some(window) = &caller.window {
-                    self.limiter.charge_window(window, now)
-                } else {
-                    self.limiter.charge(id, KeyRef::Text(caller.principal.user()), now)
-                };
-                (id, outcome)
-            }
-            (None, None) => return Ok(()),
-        };
-        match outcome {
-            Ok(standing) => {
-                known.standings.told = Some((id, standing));
-                Ok(())
-            }
-            Err(exceeded) => {
-                let by_address = caller.is_none();
-                let reason =
-                    if by_address { Reason::ClientLimited } else { Reason::PrincipalLimited };
-                Err(refuse(reason, id, exceeded, known))
-            }
+        let own = rule.limit.as_ref();
+        if let Some(caller) = caller
+            && !own.is_some_and(BoundLimit::counts_principals)
+        {
+            let id = self.limits.principal;
+            let outcome = if let Some(window) = &caller.window {
+                self.limiter.charge_window(window, now)
+            } else {
+                self.limiter.charge(id, KeyRef::Text(caller.principal.user()), now)
+            };
+            note(outcome, Reason::PrincipalLimited, id, known)?;
         }
+        let Some(limit) = own else { return Ok(()) };
+        let key = limit.key(rule, request, caller.map(|caller| &caller.principal));
+        let reason = match (limit.counts_addresses(), caller) {
+            (false, Some(_)) => Reason::PrincipalLimited,
+            (true, _) | (false, None) => Reason::ClientLimited,
+        };
+        note(self.limiter.charge(limit.id, key, now), reason, limit.id, known)
     }
 
     async fn authorise(
@@ -301,6 +302,7 @@ impl Gate {
             Err(CheckFault::Refused { status: 400..=499, .. }) => {
                 Err(Reason::AuthorizationUnavailable.into())
             }
+            Err(CheckFault::Overloaded) => Err(Reason::Overloaded.into()),
             Err(_) if rule.on_unavailable() == OnUnavailable::Allow => Ok(None),
             Err(_) => Err(Reason::AuthorizationUnavailable.into()),
         }
@@ -328,6 +330,20 @@ fn check_claims(rule: &Bound, principal: &Principal) -> Result<(), Refused> {
     }
     if !principal.has_all_scopes(requirements.scopes()) {
         return Err(Reason::MissingScope.into());
+    }
+    Ok(())
+}
+
+/// Notes how a limit stands; of two the client is told the one that is nearer its end.
+fn note(
+    outcome: Result<Standing, Exceeded>,
+    reason: Reason,
+    limit: LimitId,
+    known: &mut Evidence,
+) -> Result<(), Refused> {
+    let standing = outcome.map_err(|exceeded| refuse(reason, limit, exceeded, known))?;
+    if known.standings.told.is_none_or(|(_, told)| standing.remaining < told.remaining) {
+        known.standings.told = Some((limit, standing));
     }
     Ok(())
 }

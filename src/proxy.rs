@@ -42,7 +42,7 @@ use client_addr::ClientAddresses;
 use context::{Context, Outcome};
 use cors::Cors;
 use framing::MessageLimits;
-use headers::{HeaderPolicy, Told, X_REQUEST_ID};
+use headers::{HeaderPolicy, Host, Told, X_REQUEST_ID};
 use receive::Verdict;
 use upgrade::PatientConnect;
 use upstream::{HostHeader, Upstream};
@@ -109,12 +109,7 @@ impl ProxyHttp for Proxy {
     ) -> pingora::Result<bool> {
         self.set_timeouts(session);
         match self.receive(session, ctx).await {
-            Verdict::Proxy => {
-                if session.is_upgrade_req() {
-                    session.set_read_timeout(Some(self.patience.websocket));
-                }
-                Ok(false)
-            }
+            Verdict::Proxy => Ok(false),
             Verdict::Reply(reply) => {
                 self.answer(session, ctx, reply).await?;
                 Ok(true)
@@ -140,10 +135,13 @@ impl ProxyHttp for Proxy {
         if let Some(timeout) = admission.rule().timeout() {
             peer.options.read_timeout = Some(timeout);
         }
-        if session.is_upgrade_req() {
-            peer.options.read_timeout = Some(self.patience.websocket);
+        if upgrade::is_websocket_handshake(session.req_header()) {
+            let answer_timeout =
+                peer.options.read_timeout.unwrap_or(upstream.settings.read_timeout);
             let timeout = upstream.settings.connect_timeout;
-            peer.options.custom_l4 = Some(Arc::new(PatientConnect { timeout }));
+            peer.options.custom_l4 = Some(Arc::new(PatientConnect { timeout, answer_timeout }));
+            // Counts for the tunnel too; the socket minds the answer's.
+            peer.options.read_timeout = Some(self.patience.websocket);
             // Never one of the pooled connections, which are not patient.
             peer.group_key = UPGRADES;
         }
@@ -166,8 +164,14 @@ impl ProxyHttp for Proxy {
             request_id: &ctx.request_id,
             rewritten: ctx.rewritten.as_ref(),
             host: match &upstream.settings.host {
+                HostHeader::Client => {
+                    Host::IfMissing(ctx.authority.as_ref().unwrap_or(&upstream.settings.authority))
+                }
+                HostHeader::Fixed { host, .. } => Host::Fixed(host),
+            },
+            scheme: match &upstream.settings.host {
+                HostHeader::Fixed { scheme, .. } => *scheme,
                 HostHeader::Client => None,
-                HostHeader::Fixed(host) => Some(host),
             },
             forward_credentials: upstream.settings.forward_credentials,
         };
@@ -199,10 +203,13 @@ impl ProxyHttp for Proxy {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            session.set_read_timeout(Some(self.patience.websocket));
+        }
         // Through Parts for the reason that headers.rs gives.
         let empty = ResponseHeader::build_no_case(response.status, None)?;
         let mut parts: http::response::Parts = std::mem::replace(response, empty).into();

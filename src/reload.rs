@@ -95,14 +95,16 @@ pub struct Reload {
     model: Arc<ModelWatch>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
+    /// What was in the file when its rules were loaded first.
+    first: Vec<u8>,
     /// One load at a time, so that an older content cannot win over a newer one.
     one_at_a_time: Mutex<()>,
 }
 
 impl Reload {
-    /// Watches over `file` for `gate`, whose rules have just been loaded from it.
+    /// Watches over `file` for `gate`, whose rules have just been loaded from its content `first`.
     pub fn new(
-        file: RuleFile,
+        (file, first): (RuleFile, Vec<u8>),
         vocabulary: Vocabulary,
         gate: Arc<Gate>,
         model: Arc<ModelWatch>,
@@ -111,7 +113,7 @@ impl Reload {
     ) -> Self {
         metrics.rules_current.set(1);
         let one_at_a_time = Mutex::new(());
-        Self { file, vocabulary, gate, model, metrics, readiness, one_at_a_time }
+        Self { file, vocabulary, gate, model, metrics, readiness, first, one_at_a_time }
     }
 
     /// Reads the file and puts its rules into force; returns their version.
@@ -125,12 +127,7 @@ impl Reload {
 
     fn put(&self, content: &[u8]) -> Result<String, ReloadError> {
         let policy = self.vocabulary.build(content, &self.metrics)?;
-        if let Some(model) = self.model.current() {
-            let missing = policy.rules().check_relations(|t, r| Some(model.has_relation(t, r)));
-            if !missing.is_empty() {
-                return Err(ReloadError::Model(missing));
-            }
-        }
+        self.compare(policy.rules())?;
         let version = policy.rules().version().to_owned();
         warn_of_dangers(policy.rules());
         self.gate.set_policy(policy);
@@ -160,13 +157,12 @@ impl Reload {
 
     /// Follows the file, SIGHUP and the authorization model until `shutdown`.
     pub async fn follow(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
-        let current = self.file.load().unwrap_or_default();
         let on_change = |_content| {
             // Read again under the lock: this content may be older than what SIGHUP has read.
             let _ = self.from_file();
         };
         tokio::join!(
-            self.file.watch(current, on_change, shutdown.clone()),
+            self.file.watch(self.first.clone(), on_change, shutdown.clone()),
             self.follow_signal(shutdown.clone()),
             self.follow_model(shutdown),
         );
@@ -183,21 +179,30 @@ impl Reload {
         }
     }
 
-    /// A model may come after the rules; what they ask of it is told then.
+    /// A model may come after the rules: rules that were refused for what an older one lacked get
+    /// another chance, and rules in force that ask for what this one lacks are reported.
     async fn follow_model(&self, mut shutdown: watch::Receiver<bool>) {
+        let mut generations = self.model.subscribe();
         loop {
-            let changed = self.model.changed();
-            if let Some(model) = self.model.current() {
-                let policy = self.gate.policy();
-                for error in policy.rules().check_relations(|t, r| Some(model.has_relation(t, r))) {
-                    tracing::error!(cause = %error, "a rule asks for what the model does not define");
-                }
+            generations.mark_unchanged();
+            if self.readiness.rules_error().is_some() {
+                drop(self.from_file());
+            } else if let Err(error) = self.compare(self.gate.policy().rules()) {
+                self.readiness.set_rules_error(Some(error.to_string()));
+                tracing::error!(cause = %error, "rules ask for what the model does not define");
             }
             tokio::select! {
-                () = changed => {}
+                Ok(()) = generations.changed() => {}
                 _ = shutdown.changed() => return,
             }
         }
+    }
+
+    /// What `rules` ask for has to be in the model, as soon as one is known.
+    fn compare(&self, rules: &RuleSet) -> Result<(), ReloadError> {
+        let Some(model) = self.model.current() else { return Ok(()) };
+        let missing = rules.check_relations(|t, r| Some(model.has_relation(t, r)));
+        if missing.is_empty() { Ok(()) } else { Err(ReloadError::Model(missing)) }
     }
 }
 

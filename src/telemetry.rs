@@ -23,6 +23,9 @@ const MAX_PENDING: usize = 8 << 20;
 /// How long lines may wait to be written together.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// How many times `GATHER` the end of the process waits for lines to be written: a second.
+const LAST_WAITS: usize = 50;
+
 #[derive(Debug, Default)]
 struct Pending {
     bytes: Vec<u8>,
@@ -121,7 +124,13 @@ impl Drop for Writer {
         self.sink.shared.wake.notify_one();
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            let _ = thread.join();
+            // A thread that cannot write any more must not keep the process from ending.
+            for _ in 0..LAST_WAITS {
+                if thread.is_finished() {
+                    return;
+                }
+                std::thread::park_timeout(GATHER);
+            }
         }
     }
 }
@@ -187,7 +196,11 @@ pub fn install(level: &str, sink: Sink) -> Result<(), TelemetryError> {
 /// The libraries' debug output holds request headers, tokens among them; their service chatter at
 /// info says nothing that our own lines do not.
 fn is_ours_or_harmless(event: &Metadata<'_>) -> bool {
-    event.target().starts_with("auth_gateway") || *event.level() <= Level::WARN
+    let target = event.target();
+    // pingora_proxy reports every client that breaks off, at error level; the access log has those
+    // that matter.
+    target.starts_with("auth_gateway")
+        || (*event.level() <= Level::WARN && !target.starts_with("pingora_proxy"))
 }
 
 #[cfg(test)]

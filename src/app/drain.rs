@@ -20,6 +20,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Drain {
     pub(super) readiness: Arc<Readiness>,
     pub(super) in_flight: Arc<IntGauge>,
+    pub(super) delay: Duration,
     pub(super) timeout: Duration,
 }
 
@@ -38,6 +39,12 @@ impl ShutdownSignalWatch for Drain {
         }
         tracing::info!(in_flight = self.in_flight.get(), "draining");
         self.readiness.start_draining();
+        // Balancers need a moment to learn of it; whoever they send meanwhile is served.
+        tokio::select! {
+            () = tokio::time::sleep(self.delay) => {}
+            _ = terminate.recv() => return ShutdownSignal::FastShutdown,
+            _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+        }
         tokio::select! {
             () = self.until_idle() => {}
             () = tokio::time::sleep(self.timeout) => {

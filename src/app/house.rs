@@ -97,7 +97,8 @@ impl House {
             Core::build(settings)?;
         sink.count_dropped(metrics.log_lines_dropped.clone());
         let file = RuleFile::new(settings.rules.file.clone());
-        let policy = vocabulary.build(&file.load().map_err(ReloadError::File)?, &metrics)?;
+        let content = file.load().map_err(ReloadError::File)?;
+        let policy = vocabulary.build(&content, &metrics)?;
         reload::warn_of_dangers(policy.rules());
         let model = Arc::new(ModelWatch::default());
         let store = match (store, &settings.embedded) {
@@ -127,7 +128,7 @@ impl House {
         ));
         let readiness = Arc::new(Readiness::new(Arc::clone(&clock)));
         let reload = Arc::new(Reload::new(
-            file,
+            (file, content),
             vocabulary,
             Arc::clone(&gate),
             Arc::clone(&model),
@@ -239,6 +240,7 @@ impl House {
         Drain {
             readiness: Arc::clone(&self.readiness),
             in_flight: Arc::clone(&self.metrics.in_flight),
+            delay: settings.server.shutdown_delay,
             timeout: settings.server.drain_timeout,
         }
     }

@@ -79,6 +79,13 @@ enum Fault {
     NotAnAnswer,
 }
 
+impl Fault {
+    /// Whether it says something about the endpoint rather than about one token.
+    fn is_outage(&self) -> bool {
+        !matches!(self, Self::Fetch(FetchError::Status(400..=499)))
+    }
+}
+
 /// What of an issuer's settings concerns introspection.
 pub(super) struct Terms {
     pub(super) realm: Arc<Realm>,
@@ -129,7 +136,7 @@ impl Introspection {
         }
         let asked = tokio::time::timeout(self.settings.timeout, self.ask(token)).await;
         let asked = asked.unwrap_or(Err(Fault::Deadline));
-        self.breaker.record(asked.is_ok(), self.clock.now());
+        self.breaker.record(!asked.as_ref().is_err_and(Fault::is_outage), self.clock.now());
         let claims = asked.map_err(|fault| {
             tracing::warn!(issuer = %self.realm.issuer, %fault, "introspection failed");
             Refusal::IntrospectionUnavailable

@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::CheckFault;
 use super::client::OpenFga;
@@ -46,8 +45,7 @@ impl Model {
 #[derive(Debug, Default)]
 pub struct ModelWatch {
     current: ArcSwapOption<Model>,
-    generations: AtomicU32,
-    changed: Notify,
+    generations: watch::Sender<u32>,
 }
 
 impl ModelWatch {
@@ -56,9 +54,9 @@ impl ModelWatch {
         self.current.load_full()
     }
 
-    /// Resolves when another model has come into force since the call.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
+    /// Announces the generation of every model that comes into force.
+    pub fn subscribe(&self) -> watch::Receiver<u32> {
+        self.generations.subscribe()
     }
 
     /// Puts a model into force unless it is already; remembered decisions of another model no longer
@@ -68,10 +66,10 @@ impl ModelWatch {
         if let Some(current) = self.current().filter(|current| current.id == id) {
             return Some(current);
         }
-        let generation = self.generations.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let generation = self.generations.borrow().wrapping_add(1);
         let model = Arc::new(Model::parse(value, generation)?);
         self.current.store(Some(Arc::clone(&model)));
-        self.changed.notify_waiters();
+        self.generations.send_replace(generation);
         Some(model)
     }
 }

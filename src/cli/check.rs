@@ -40,7 +40,7 @@ fn write(out: &mut impl Write, settings: &Settings, policy: &Policy) -> std::io:
     for upstream in &settings.upstreams {
         let host = match &upstream.host {
             HostHeader::Client => "the client's Host".to_owned(),
-            HostHeader::Fixed(host) => format!("Host {}", host.to_str().unwrap_or_default()),
+            HostHeader::Fixed { host, .. } => format!("Host {}", host.to_str().unwrap_or_default()),
         };
         writeln!(out, "upstream    {}: {} ({host})", upstream.name, upstream.url)?;
     }

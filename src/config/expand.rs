@@ -57,7 +57,7 @@ fn substitute(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
         let (before, from) = rest.split_at(start);
         out.push_str(before);
         let body = from.trim_start_matches("${");
-        let end = body.find('}').ok_or_else(|| format!("{text:?} lacks a closing brace"))?;
+        let end = body.find('}').ok_or("a placeholder lacks its closing brace")?;
         let (name, after) = body.split_at(end);
         out.push_str(&resolve(name, lookup)?);
         rest = after.strip_prefix('}').unwrap_or(after);

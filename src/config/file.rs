@@ -40,6 +40,7 @@ pub struct Server {
     pub trusted_proxies: Vec<String>,
     pub keepalive_timeout: Span,
     pub read_timeout: Span,
+    pub shutdown_delay: Span,
     pub drain_timeout: Span,
     #[schemars(range(min = 1024, max = 1_000_000))]
     pub max_header_bytes: usize,

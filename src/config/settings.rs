@@ -2,6 +2,7 @@
 
 mod parts;
 mod sections;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -68,7 +69,9 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// How long clients may be silent.
     pub patience: Patience,
-    /// How long requests in flight get after SIGTERM.
+    /// How long requests are still taken after SIGTERM.
+    pub shutdown_delay: Duration,
+    /// How long requests in flight get after that.
     pub drain_timeout: Duration,
     /// How large requests may be.
     pub limits: MessageLimits,
@@ -145,7 +148,7 @@ impl Settings {
         let max_keys = found.section("limiter").map(|s: file::Limiter| s.max_keys);
         let upstreams = {
             let is_embedded = matches!(authz, Some(Some(_)));
-            parts::upstreams(&found.named("upstreams"), is_embedded, &mut found)
+            upstreams::upstreams(&found.named("upstreams"), is_embedded, &mut found)
         };
         let settings = (|| {
             Some(Self {

@@ -59,6 +59,14 @@ pub(super) struct BoundLimit {
 }
 
 impl BoundLimit {
+    pub(super) fn counts_principals(&self) -> bool {
+        matches!(self.kind, KeyKind::Principal)
+    }
+
+    pub(super) fn counts_addresses(&self) -> bool {
+        matches!(self.kind, KeyKind::ClientIp)
+    }
+
     /// What this request is counted under. A header or claim that is absent counts as empty, so that
     /// leaving it out is no way around the limit.
     pub(super) fn key<'r>(

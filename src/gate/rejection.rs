@@ -102,6 +102,8 @@ reasons! {
     IntrospectionUnavailable = 503 "introspection_unavailable" "Tokens cannot be verified at the moment";
     /// OpenFGA does not answer.
     AuthorizationUnavailable = 503 "authorization_unavailable" "Permissions cannot be decided at the moment";
+    /// Too many decisions are being made at once.
+    Overloaded = 503 "overloaded" "The gateway has too much to do at the moment";
     /// The gateway is shutting down.
     Draining = 503 "draining" "The gateway is shutting down";
     /// The upstream took too long.

@@ -34,7 +34,9 @@ impl ClientAddresses {
         let peer = peer.to_canonical();
         let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
         if !is_forwarded {
-            return Client { addr: peer, is_private_peer: is_private(peer) };
+            // A proxy of ours that adds no forwarding header hides who is behind it.
+            let is_private_peer = is_private(peer) && !self.trusts(peer);
+            return Client { addr: peer, is_private_peer };
         }
         if self.trusts(peer) {
             let addr = self.rightmost_untrusted(headers).unwrap_or(peer);
@@ -140,6 +142,7 @@ mod tests {
                 assert!(!client(&[], peer, &[(header, "x")]).is_private_peer, "{peer} {header}");
             }
         }
+        assert!(!client(&["10.0.0.0/8"], "10.0.0.1", &[]).is_private_peer, "one of our proxies");
         for peer in ["8.8.8.8", "100.128.0.1", "2001:db8::1"] {
             assert!(!client(&[], peer, &[]).is_private_peer, "{peer}");
         }

@@ -94,6 +94,9 @@ fn names_content_length(raw: &[u8]) -> bool {
     })
 }
 
+/// What rules can be about.
+pub(super) const ORDINARY_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// TRACE echoes headers, CONNECT opens tunnels; no rule can want either.
 fn check_method(method: &Method) -> Result<(), Reason> {
     if matches!(*method, Method::TRACE | Method::CONNECT) {

@@ -21,23 +21,26 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 
 /// Names that only we may set, or that make upstreams look at another request than the one that was
 /// admitted. `x-zitadel-*` choose ZITADEL's instance past its Host.
-const PROTECTED: [&str; 15] = [
+const PROTECTED: [&str; 11] = [
     "x-user-id",
     "x-real-ip",
     "x-original-url",
+    "x-original-host",
     "x-rewrite-url",
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
     "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
     "x-zitadel-instance-host",
     "x-zitadel-public-host",
 ];
+
+/// Protected as a family: `-For`, `-Proto`, `-Host`, and whatever else somebody has thought of.
+const PROTECTED_FAMILY: &str = "x-forwarded";
+
+/// Names of which only other spellings are removed: those would be taken for the real ones.
+const NO_ALIASES: [&str; 4] =
+    ["x-request-id", "authorization", "transfer-encoding", "content-length"];
 
 /// Which headers are cleaned away and what is written in their place.
 #[derive(Debug)]
@@ -60,10 +63,21 @@ pub struct Told<'a> {
     pub request_id: &'a HeaderValue,
     /// The canonical target, when the client wrote it another way.
     pub rewritten: Option<&'a http::uri::PathAndQuery>,
-    /// What goes into Host; the client's own when absent.
-    pub host: Option<&'a HeaderValue>,
+    /// What goes into Host.
+    pub host: Host<'a>,
+    /// The scheme that the upstream is told, when it is fixed.
+    pub scheme: Option<&'static str>,
     /// Whether the client's credentials go along.
     pub forward_credentials: bool,
+}
+
+/// What an upstream gets as Host.
+#[derive(Debug, Clone, Copy)]
+pub enum Host<'a> {
+    /// Always this.
+    Fixed(&'a HeaderValue),
+    /// This, if the client sent none (HTTP/1.0, or a target in absolute form).
+    IfMissing(&'a HeaderValue),
 }
 
 impl HeaderPolicy {
@@ -73,10 +87,8 @@ impl HeaderPolicy {
         let mut protected: Vec<_> =
             PROTECTED.iter().map(|name| HeaderName::from_static(name)).collect();
         protected.extend(claim_headers.iter().cloned());
-        let lengths = protected
-            .iter()
-            .fold(length_bit("x-request-id"), |bits, name| bits | length_bit(name.as_str()))
-            | length_bit("authorization");
+        let names = protected.iter().map(HeaderName::as_str).chain(NO_ALIASES);
+        let lengths = names.fold(0, |bits, name| bits | length_bit(name));
         Ok(Self {
             protected,
             lengths,
@@ -98,21 +110,18 @@ impl HeaderPolicy {
     pub fn apply(&self, request: &mut RequestHeader, told: &Told<'_>) -> pingora::Result<()> {
         let empty = RequestHeader::build_no_case("GET", b"/", None)?;
         let mut parts: http::request::Parts = std::mem::replace(request, empty).into();
-        let forwarded_for = parts.headers.remove(X_FORWARDED_FOR);
-        let proto = parts.headers.remove(X_FORWARDED_PROTO);
-        let forwarded_host = parts.headers.remove(X_FORWARDED_HOST);
+        let forwarded = Forwarded::of(&parts.headers, told);
         self.clean(&mut parts.headers, told);
-        let chain = forwarded_for.as_ref().filter(|_| told.is_trusted_peer);
-        add_forwarded_for(&mut parts.headers, chain, told.peer);
-        let proto = proto.filter(|value| told.is_trusted_peer && is_scheme(value));
-        let proto = proto.unwrap_or(HeaderValue::from_static("http"));
-        parts.headers.insert(X_FORWARDED_PROTO, proto);
-        let host = forwarded_host.filter(|_| told.is_trusted_peer);
-        if let Some(host) = host.or_else(|| parts.headers.get(HOST).cloned()) {
-            parts.headers.insert(X_FORWARDED_HOST, host);
-        }
-        if let Some(host) = told.host {
-            parts.headers.insert(HOST, host.clone());
+        forwarded.write(&mut parts.headers, told);
+        match told.host {
+            Host::Fixed(host) => {
+                parts.headers.insert(HOST, host.clone());
+            }
+            // Pingora makes HTTP/1.1 of everything, and that has a Host.
+            Host::IfMissing(host) if !parts.headers.contains_key(HOST) => {
+                parts.headers.insert(HOST, host.clone());
+            }
+            Host::IfMissing(_) => {}
         }
         if let Some(target) = told.rewritten {
             parts.uri = Uri::from(target.clone());
@@ -144,20 +153,26 @@ impl HeaderPolicy {
     /// `X_User_Id` and `x.user.id` reach many frameworks as the same variable as `X-User-ID`, so
     /// every spelling of a protected name is protected.
     fn is_protected(&self, name: &str) -> bool {
+        if starts_like(name, PROTECTED_FAMILY) {
+            return true;
+        }
         // Most names differ from all protected ones in length alone.
         if self.lengths & length_bit(name) == 0 {
             return false;
         }
-        let same = |protected: &str| {
-            protected.len() == name.len()
-                && protected
-                    .bytes()
-                    .zip(name.bytes())
-                    .all(|(p, n)| p == n || (p == b'-' && matches!(n, b'_' | b'.')))
-        };
+        let same = |other: &str| other.len() == name.len() && starts_like(name, other);
         self.protected.iter().any(|protected| same(protected.as_str()))
-            || (is_odd(name) && (same("x-request-id") || same("authorization")))
+            || (is_odd(name) && NO_ALIASES.iter().any(|real| same(real)))
     }
+}
+
+/// Whether `name` starts with `pattern`, whose dashes stand for underscores and dots too.
+fn starts_like(name: &str, pattern: &str) -> bool {
+    name.len() >= pattern.len()
+        && pattern
+            .bytes()
+            .zip(name.bytes())
+            .all(|(p, n)| p == n || (p == b'-' && matches!(n, b'_' | b'.')))
 }
 
 fn is_odd(name: &str) -> bool {
@@ -168,18 +183,54 @@ fn length_bit(name: &str) -> u64 {
     1 << name.len().min(63)
 }
 
-/// Appends the peer to the chain of our own proxies; any other chain is the client's invention.
-fn add_forwarded_for(headers: &mut HeaderMap, chain: Option<&HeaderValue>, peer: IpAddr) {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(48);
-    if let Some(chain) = chain.and_then(|value| value.to_str().ok()) {
-        text.push_str(chain);
-        text.push_str(", ");
+/// What the upstream is told of the way that a request has come.
+struct Forwarded {
+    chain: String,
+    proto: HeaderValue,
+    host: Option<HeaderValue>,
+}
+
+impl Forwarded {
+    /// Reads what our own proxies say; whatever anybody else says is an invention.
+    fn of(headers: &HeaderMap, told: &Told<'_>) -> Self {
+        let mut chain = String::with_capacity(48);
+        let (mut proto, mut host) = (None, None);
+        if told.is_trusted_peer {
+            for value in headers.get_all(X_FORWARDED_FOR) {
+                if let Ok(text) = value.to_str() {
+                    chain.push_str(text);
+                    chain.push_str(", ");
+                }
+            }
+            // Of several lines the last one is the nearest proxy's.
+            proto = headers.get_all(X_FORWARDED_PROTO).iter().next_back();
+            host = headers.get_all(X_FORWARDED_HOST).iter().next_back();
+        }
+        let proto = proto.filter(|value| is_scheme(value)).cloned();
+        Self {
+            chain,
+            proto: proto.unwrap_or(HeaderValue::from_static("http")),
+            host: host.or_else(|| headers.get(HOST)).cloned(),
+        }
     }
-    // Writing to a String does not fail.
-    let _ = write!(text, "{peer}");
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(X_FORWARDED_FOR, value);
+
+    /// An upstream with a Host of its own is told that host and its scheme: ZITADEL makes links of
+    /// what it is told, and the client's word must not get into them.
+    fn write(mut self, headers: &mut HeaderMap, told: &Told<'_>) {
+        use std::fmt::Write;
+        // Writing to a String does not fail.
+        let _ = write!(self.chain, "{}", told.peer);
+        if let Ok(value) = HeaderValue::try_from(self.chain) {
+            headers.insert(X_FORWARDED_FOR, value);
+        }
+        if let Host::Fixed(host) = told.host {
+            self.host = Some(host.clone());
+        }
+        if let Some(host) = self.host {
+            headers.insert(X_FORWARDED_HOST, host);
+        }
+        let proto = told.scheme.map_or(self.proto, HeaderValue::from_static);
+        headers.insert(X_FORWARDED_PROTO, proto);
     }
 }
 
@@ -198,12 +249,20 @@ mod tests {
     #[test]
     fn every_spelling_of_a_protected_name_is_protected() {
         let policy = policy();
-        for name in
-            ["x_user_id", "x.user.id", "x-user_id", "x_user-id", "x_real.ip", "x.user_roles"]
-        {
+        for name in [
+            "x_user_id",
+            "x.user.id",
+            "x-user_id",
+            "x_user-id",
+            "x_real.ip",
+            "x.user_roles",
+            "x_forwarded.for",
+            "x-forwarded-uri",
+            "transfer_encoding",
+        ] {
             assert!(policy.is_protected(name), "{name}");
         }
-        for name in ["x_user", "user_id", "x-trace_id"] {
+        for name in ["x_user", "user_id", "x-trace_id", "x-request-id", "transfer-encoding"] {
             assert!(!policy.is_protected(name), "{name}");
         }
     }

@@ -34,7 +34,11 @@ impl Proxy {
         let client = self.clients.find(ctx.peer, &header.headers);
         ctx.client = client.addr;
         if let Err(reason) = framing::check(session, &self.limits) {
-            return self.reject(Rejection::early(reason), ctx);
+            let rejection = match reason {
+                Reason::MethodNotAllowed => Rejection::method(framing::ORDINARY_METHODS),
+                reason => Rejection::early(reason),
+            };
+            return self.reject(rejection, ctx);
         }
         if self.headers.is_loop(&header.headers) {
             return self.reject(Rejection::early(Reason::Loop), ctx);
@@ -52,7 +56,9 @@ impl Proxy {
                 Err(rejection) => self.reject(rejection, ctx),
             };
         }
-        if let Some(method) = cors::preflight_method(&header.method, &header.headers) {
+        if self.cors.is_configured()
+            && let Some(method) = cors::preflight_method(&header.method, &header.headers)
+        {
             return self.preflight(&target, &method, ctx);
         }
         if target.is_rewritten() || !header.raw_path().starts_with(b"/") {
@@ -60,6 +66,9 @@ impl Proxy {
                 Ok(canonical) => ctx.rewritten = Some(canonical),
                 Err(_) => return self.reject(Rejection::early(Reason::UriTooLong), ctx),
             }
+        }
+        if !header.headers.contains_key(http::header::HOST) {
+            ctx.authority = target.host().and_then(|host| http::HeaderValue::from_str(host).ok());
         }
         let request = Request { target, headers: &header.headers, client };
         match self.gate.admit(&request, ctx.started).await {

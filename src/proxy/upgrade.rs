@@ -5,6 +5,7 @@
 //! enough for that to happen to every third WebSocket. A read here is therefore put off for a few
 //! polls after each write: in one of them the note is taken.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr as InetAddr;
 use std::pin::Pin;
@@ -13,12 +14,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::connectors::l4::Connect;
+use pingora::http::RequestHeader;
 use pingora::prelude::{Error, ErrorType, OrErr};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 /// Two would do: one poll in which the note arrives, one in which it is taken.
 const POLLS: u8 = 4;
@@ -27,6 +30,25 @@ const POLLS: u8 = 4;
 #[derive(Debug)]
 pub(super) struct PatientConnect {
     pub(super) timeout: Duration,
+    /// How long the upstream may think about the handshake.
+    pub(super) answer_timeout: Duration,
+}
+
+/// Whether `request` asks for a WebSocket as RFC 6455 section 4.1 has it. Anything else with an
+/// Upgrade header is an ordinary request: Pingora does not forward the header.
+pub(super) fn is_websocket_handshake(request: &RequestHeader) -> bool {
+    let names = |header: http::HeaderName, word: &str| {
+        request.headers.get_all(header).iter().any(|value| {
+            value
+                .to_str()
+                .is_ok_and(|text| text.split(',').any(|one| one.trim().eq_ignore_ascii_case(word)))
+        })
+    };
+    request.method == http::Method::GET
+        && request.version == http::Version::HTTP_11
+        && request.headers.contains_key("sec-websocket-key")
+        && names(http::header::UPGRADE, "websocket")
+        && names(http::header::CONNECTION, "upgrade")
 }
 
 #[async_trait]
@@ -40,7 +62,11 @@ impl Connect for PatientConnect {
             .or_err(ErrorType::ConnectTimedout, "upgrade")?
             .or_err(ErrorType::ConnectError, "upgrade")?;
         stream.set_nodelay(true).or_err(ErrorType::ConnectError, "upgrade")?;
-        let socket = PatientSocket { stream, polls_left: 0 };
+        let socket = PatientSocket {
+            stream,
+            polls_left: 0,
+            answer_due: Some(Box::pin(tokio::time::sleep(self.answer_timeout))),
+        };
         Ok(VirtualSocketStream::new(Box::new(socket)).into())
     }
 }
@@ -49,6 +75,8 @@ impl Connect for PatientConnect {
 struct PatientSocket {
     stream: TcpStream,
     polls_left: u8,
+    /// Until the first byte has come.
+    answer_due: Option<Pin<Box<Sleep>>>,
 }
 
 impl AsyncRead for PatientSocket {
@@ -62,7 +90,15 @@ impl AsyncRead for PatientSocket {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            self.answer_due = None;
+        } else if let Some(due) = &mut self.answer_due
+            && due.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 

@@ -17,7 +17,12 @@ pub enum HostHeader {
     /// What the client sent.
     Client,
     /// Always this.
-    Fixed(HeaderValue),
+    Fixed {
+        /// Host, with its port where it is not the scheme's own.
+        host: HeaderValue,
+        /// `http` or `https`, when the configuration says it with the host.
+        scheme: Option<&'static str>,
+    },
 }
 
 /// One upstream as configured.
@@ -27,6 +32,8 @@ pub struct UpstreamSettings {
     pub name: String,
     /// `http` or `https`, host and port; a path is refused by the configuration.
     pub url: Url,
+    /// Its own authority, for requests that come without a host.
+    pub authority: HeaderValue,
     /// Host to send.
     pub host: HostHeader,
     /// Whether the client's Authorization goes along.

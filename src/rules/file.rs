@@ -48,7 +48,7 @@ pub struct RuleEntry {
     pub audience: Option<OneOrMany>,
     /// Name of a limit that these requests are charged to besides the usual ones.
     pub rate_limit: Option<String>,
-    /// Upper bound for the upstream's answer, such as `500ms`, `5s` or `2m`.
+    /// Longest silence of the upstream, like "5s" or "500ms"; in place of the upstream's own.
     pub timeout: Option<String>,
     /// `higher` reads permissions from OpenFGA's database, past its caches.
     pub consistency: Option<Consistency>,

@@ -118,7 +118,7 @@ impl Rule {
         self.limit.as_deref()
     }
 
-    /// Upper bound for the upstream's answer; `None` leaves the upstream's.
+    /// Longest silence of the upstream; `None` leaves the upstream's own.
     pub const fn timeout(&self) -> Option<Duration> {
         self.timeout
     }

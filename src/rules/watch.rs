@@ -120,8 +120,9 @@ impl RuleFile {
             }
             match self.load() {
                 Ok(content) => {
-                    is_readable = true;
-                    if content != current {
+                    // A file that is back may have been reported; whoever heard of it hears of this.
+                    if content != current || !is_readable {
+                        is_readable = true;
                         current.clone_from(&content);
                         on_change(Ok(content));
                     }

@@ -17,16 +17,12 @@ use crate::config::file;
 use crate::proxy::Patience;
 use crate::proxy::cors::Cors;
 use crate::proxy::framing::MessageLimits;
-use crate::proxy::upstream::{HostHeader, UpstreamSettings};
 use crate::rate_limit::{KeyKind, Limit, Settings as RedisSettings};
 use crate::rules::PathPolicy;
 use crate::secret::Secret;
 
 /// A WebSocket may be silent this long; applications that need more send pings.
 const WEBSOCKET_SILENCE: Duration = Duration::from_hours(1);
-
-/// Upstreams and limits that other parts rely on.
-const UPSTREAMS: [&str; 3] = ["app", "zitadel", "openfga"];
 
 pub(super) fn server(server: &file::Server, found: &mut Findings) -> Option<Server> {
     let listen = listen_address("server.listen", &server.listen, found);
@@ -60,6 +56,7 @@ pub(super) fn server(server: &file::Server, found: &mut Findings) -> Option<Serv
             read: server.read_timeout.0,
             websocket: WEBSOCKET_SILENCE,
         },
+        shutdown_delay: server.shutdown_delay.0,
         drain_timeout: server.drain_timeout.0,
         limits: MessageLimits {
             max_header_bytes: server.max_header_bytes,
@@ -290,65 +287,6 @@ fn key_kind(text: &str) -> Option<KeyKind> {
     }
 }
 
-pub(super) fn upstreams(
-    upstreams: &BTreeMap<String, file::Upstream>,
-    is_embedded: bool,
-    found: &mut Findings,
-) -> Vec<UpstreamSettings> {
-    for name in UPSTREAMS {
-        let is_needed = !(is_embedded && name == "openfga");
-        if is_needed && !upstreams.contains_key(name) && !found.is_broken("upstreams") {
-            found.add(format!("upstreams.{name}"), "is missing");
-        }
-    }
-    let built = upstreams.iter().filter_map(|(name, upstream)| {
-        let key = format!("upstreams.{name}");
-        let url = http_url(&format!("{key}.url"), &upstream.url, found)?;
-        if url.path() != "/" || url.query().is_some() {
-            found.add(
-                format!("{key}.url"),
-                format!(
-                    "{:?} must end after host and port: paths are forwarded as they come",
-                    upstream.url
-                ),
-            );
-        }
-        let host = found.take(format!("{key}.host"), host_header(&upstream.host, &url))?;
-        Some(UpstreamSettings {
-            name: name.clone(),
-            url,
-            host,
-            forward_credentials: upstream.forward_credentials,
-            connect_timeout: upstream.connect_timeout.0,
-            read_timeout: upstream.read_timeout.0,
-            write_timeout: upstream.write_timeout.0,
-            idle_timeout: upstream.idle_timeout.0,
-            resolve_interval: upstream.resolve_interval.0.max(Duration::from_secs(1)),
-        })
-    });
-    built.collect()
-}
-
-fn host_header(text: &str, url: &Url) -> Result<HostHeader, String> {
-    let authority = match text {
-        "client" => return Ok(HostHeader::Client),
-        "upstream" => authority_of(url),
-        _ if text.contains("://") => {
-            let url =
-                Url::parse(text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
-            authority_of(&url)
-        }
-        name => name.to_owned(),
-    };
-    let value = HeaderValue::from_str(&authority).ok().filter(|value| !value.is_empty());
-    value.map(HostHeader::Fixed).ok_or_else(|| format!("{text:?} is not a host"))
-}
-
-fn authority_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
 fn listen_address(key: &str, text: &str, found: &mut Findings) -> Option<SocketAddr> {
     let parsed = text.parse::<SocketAddr>();
     found.take(
@@ -357,7 +295,7 @@ fn listen_address(key: &str, text: &str, found: &mut Findings) -> Option<SocketA
     )
 }
 
-fn http_url(key: &str, text: &str, found: &mut Findings) -> Option<Url> {
+pub(super) fn http_url(key: &str, text: &str, found: &mut Findings) -> Option<Url> {
     let parsed = Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
             && url.host_str().is_some_and(|host| !host.is_empty())
