@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::pedantic,
     clippy::case_sensitive_file_extension_comparisons,
     reason = "tests fail by panicking"
 )]

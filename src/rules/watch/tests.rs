@@ -17,14 +17,14 @@ struct Watched {
 
 impl Watched {
     /// Watches with the file system's events.
-    async fn start(path: PathBuf) -> Self {
+    fn start(path: PathBuf) -> Self {
         Self::spawn(path, |file, current, on_change, stop| async move {
             file.watch(current, on_change, stop).await;
         })
     }
 
     /// Watches a file system that reports nothing.
-    async fn start_without_events(path: PathBuf) -> Self {
+    fn start_without_events(path: PathBuf) -> Self {
         Self::spawn(path, |file, current, on_change, stop| async move {
             let (_silent, events) = mpsc::channel(1);
             file.follow(current, on_change, stop, events, Duration::from_millis(5)).await;
@@ -81,7 +81,7 @@ fn folder_with(content: &str) -> (TempDir, PathBuf) {
 #[tokio::test]
 async fn a_plain_write_is_noticed() {
     let (_folder, path) = folder_with("[1]");
-    let mut watched = Watched::start(path.clone()).await;
+    let mut watched = Watched::start(path.clone());
     fs::write(&path, "[2]").expect("written");
     watched.expect("[2]").await;
     assert_eq!(watched.stop().await, 0);
@@ -90,7 +90,7 @@ async fn a_plain_write_is_noticed() {
 #[tokio::test]
 async fn a_rename_over_the_file_is_noticed() {
     let (folder, path) = folder_with("[1]");
-    let mut watched = Watched::start(path.clone()).await;
+    let mut watched = Watched::start(path.clone());
     for content in ["[2]", "[3]"] {
         let new = folder.path().join(".access_rules.json.swp");
         fs::write(&new, content).expect("written");
@@ -114,7 +114,7 @@ async fn a_config_map_swap_is_noticed() {
     let path = folder.path().join("access_rules.json");
     symlink("..data/access_rules.json", &path).expect("a link");
 
-    let mut watched = Watched::start(path).await;
+    let mut watched = Watched::start(path);
     version("..2026_02", "[2]");
     watched.expect("[2]").await;
     fs::remove_dir_all(folder.path().join("..2026_01")).expect("the old version");
@@ -126,7 +126,7 @@ async fn a_config_map_swap_is_noticed() {
 #[tokio::test]
 async fn only_a_changed_content_is_reported() {
     let (folder, path) = folder_with("[1]");
-    let mut watched = Watched::start_without_events(path.clone()).await;
+    let mut watched = Watched::start_without_events(path.clone());
     let touch = folder.path().join("new");
     fs::write(&touch, "[1]").expect("written");
     fs::rename(&touch, &path).expect("renamed");
@@ -139,7 +139,7 @@ async fn only_a_changed_content_is_reported() {
 #[tokio::test]
 async fn a_lost_file_is_reported_once_and_may_come_back() {
     let (folder, path) = folder_with("[1]");
-    let mut watched = Watched::start_without_events(path.clone()).await;
+    let mut watched = Watched::start_without_events(path.clone());
     fs::remove_file(&path).expect("removed");
     assert!(matches!(watched.next().await, Err(RuleFileError::Unreadable { .. })));
     let new = folder.path().join("new");
@@ -158,7 +158,7 @@ async fn a_file_without_end_is_refused() {
 #[tokio::test]
 async fn dropping_the_shutdown_sender_ends_the_watch() {
     let (_folder, path) = folder_with("[1]");
-    let watched = Watched::start(path).await;
+    let watched = Watched::start(path);
     drop(watched.shutdown);
     timeout(PATIENCE, watched.task).await.expect("ends").expect("no panic");
 }
