@@ -69,7 +69,14 @@ fn serve(mut overrides: Overrides) -> Result<(), DevError> {
 
     let (sink, writer) = Sink::to_stdout()?;
     telemetry::install("warn", sink.clone())?;
-    print_welcome(&listen, &sandbox, &store, &overrides);
+    let welcome = welcome(&listen, &sandbox, &store, &overrides);
+    let address = settings.server.listen;
+    // The lines are there to be copied, so they come when they work.
+    std::thread::spawn(move || {
+        if super::health::wait(address) {
+            println!("{welcome}");
+        }
+    });
     let outcome = app::run(&settings, &sink, Some(store));
     drop(writer);
     drop(own_rules);
@@ -137,7 +144,7 @@ impl Drop for RulesFile {
     }
 }
 
-fn print_welcome(listen: &str, sandbox: &Sandbox, store: &Store, overrides: &Overrides) {
+fn welcome(listen: &str, sandbox: &Sandbox, store: &Store, overrides: &Overrides) -> String {
     let (mint, store) = (sandbox.mint_url(), store.id());
     let rules = overrides.rules.as_deref().unwrap_or_default();
     let bearer =
@@ -150,7 +157,7 @@ fn print_welcome(listen: &str, sandbox: &Sandbox, store: &Store, overrides: &Ove
              \"object\":\"feature:report_viewer\"}}]}}}}'"
         )
     };
-    println!(
+    format!(
         "gateway      http://{listen}
 admin        http://{admin}/readyz
 issuer       {issuer}   (tokens of ann, bob, carol or anybody: {mint})
@@ -181,5 +188,5 @@ Ctrl-C stops everything. One log line per request follows.
         app = sandbox.app_url(),
         grant = write("writes"),
         revoke = write("deletes"),
-    );
+    )
 }

@@ -5,12 +5,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
+const HEALTHY: &str = "HTTP/1.1 200 ";
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Waits until the gateway at `listen` is healthy, ten seconds at most.
+pub(super) fn wait(listen: SocketAddr) -> bool {
+    (0..500).any(|_| {
+        let is_healthy = status_line(reachable(listen)).is_ok_and(|line| line.starts_with(HEALTHY));
+        if !is_healthy {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        is_healthy
+    })
+}
 
 /// Exit status 0 when `/health` answers 200, 1 otherwise.
 pub(super) fn ask(listen: SocketAddr) -> ExitCode {
     match status_line(reachable(listen)) {
-        Ok(line) if line.starts_with("HTTP/1.1 200 ") => {
+        Ok(line) if line.starts_with(HEALTHY) => {
             println!("OK");
             ExitCode::SUCCESS
         }

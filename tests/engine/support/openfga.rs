@@ -1,6 +1,7 @@
 //! The real OpenFGA server, started for a test.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,31 +20,55 @@ impl Drop for OpenFga {
     }
 }
 
+/// Where `scripts/install-tools` puts it, or in the path.
+fn binary() -> PathBuf {
+    let from = |name| std::env::var_os(name).map(PathBuf::from);
+    let folder = from("AUTH_GATEWAY_TOOLS").or_else(|| {
+        let cache = from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache")));
+        Some(cache?.join("auth-gateway-tools"))
+    });
+    let installed = folder.map(|folder| folder.join("bin/openfga"));
+    installed.filter(|file| file.exists()).unwrap_or_else(|| "openfga".into())
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl OpenFga {
-    /// `None` where no `openfga` is installed (`OPENFGA_BIN`, or in the path).
-    pub async fn start() -> Option<Self> {
-        let binary = std::env::var("OPENFGA_BIN").unwrap_or_else(|_| "openfga".to_owned());
-        let http = format!("127.0.0.1:{}", free_port());
-        let process = Command::new(binary)
-            .args(["run", "--metrics-enabled=false", "--playground-enabled=false"])
-            .args(["--log-level", "none", "--http-addr", &http])
-            .args(["--grpc-addr", &format!("127.0.0.1:{}", free_port())])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let server =
-            Self { process, url: format!("http://{http}"), client: reqwest::Client::new() };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while server.client.get(format!("{}/healthz", server.url)).send().await.is_err() {
-            assert!(Instant::now() < deadline, "openfga does not start");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    /// Starts one; a port that somebody else takes meanwhile is replaced by another.
+    pub async fn start() -> Self {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        for _ in 0..5 {
+            let http = format!("127.0.0.1:{}", free_port());
+            let process = Command::new(binary())
+                .args(["run", "--metrics-enabled=false", "--playground-enabled=false"])
+                .args(["--log-level", "none", "--http-addr", &http])
+                .args(["--grpc-addr", &format!("127.0.0.1:{}", free_port())])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("openfga is installed by scripts/install-tools test");
+            let url = format!("http://{http}");
+            let mut server = Self { process, url, client: client.clone() };
+            if server.is_up().await {
+                return server;
+            }
         }
-        Some(server)
+        panic!("openfga does not start");
+    }
+
+    /// False when the process has ended.
+    async fn is_up(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.client.get(format!("{}/healthz", self.url)).send().await.is_err() {
+            if self.process.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(Instant::now() < deadline, "openfga does not answer");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        true
     }
 
     /// Status and JSON body.
