@@ -161,7 +161,6 @@ fn files_stay_readable() {
 }
 
 /// Compares a committed file with what the code generates; `UPDATE_GENERATED=1` writes it instead.
-
 fn check_generated(name: &str, value: &serde_json::Value) {
     let path = root().join(name);
     let generated = format!("{}\n", serde_json::to_string_pretty(value).unwrap());
