@@ -1,0 +1,73 @@
+"""The rounds as a table for people and as JSON for programs."""
+
+import dataclasses
+import statistics
+
+REFERENCES = ("bare", "nginx-auth-jwt", "envoy")
+WHAT = {
+    "gateway": "auth-gateway: JWT, two limits, OpenFGA decision, log",
+    "bare": "Pingora, nothing but proxying",
+    "nginx": "nginx, nothing but proxying",
+    "nginx-auth-jwt": "nginx, JWT in its auth_jwt module",
+    "nginx-auth-request": "nginx, JWT asked of a service (auth_request)",
+    "haproxy": "HAProxy, JWT (jwt_verify)",
+    "envoy": "Envoy, JWT with its cache (jwt_authn)",
+    "traefik": "Traefik, JWT asked of a service (ForwardAuth)",
+}
+
+
+def spread(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def summarise(rounds, memory):
+    """Per proxy and quantity the median, least and greatest of the rounds."""
+    result = {}
+    for name, measured in rounds.items():
+        columns = {field.name: spread([getattr(one, field.name) for one in measured])
+                   for field in dataclasses.fields(measured[0])}
+        result[name] = {**columns, "memory_kb": memory[name], "rounds": len(measured)}
+    for name, columns in result.items():
+        columns["cpu_ratio"] = {
+            other: columns["cpu_micros"]["median"] / result[other]["cpu_micros"]["median"]
+            for other in REFERENCES if other in result}
+    return result
+
+
+def table(result):
+    head = ["proxy", "requests/s", "CPU µs/request", "beside", "busy", "p50 ms", "p99 ms", "MB"]
+    references = [name for name in REFERENCES if name in result]
+    rows = [head + [f"x {name}" for name in references]]
+    ordered = sorted(result, key=lambda name: result[name]["cpu_micros"]["median"])
+    for name in ordered:
+        row = result[name]
+        beside = row["beside_cpu_micros"]["median"]
+        rows.append([
+            name,
+            _ranged(row["requests_per_second"], 1, 0),
+            _ranged(row["cpu_micros"], 1, 1),
+            f"+{beside:.1f}" if beside else "",
+            f"{row['busy']['median'] * 100:.0f} %",
+            _ranged(row["p50_micros"], 1e3, 2),
+            _ranged(row["p99_micros"], 1e3, 2),
+            f"{row['memory_kb'] / 1024:.0f}",
+            *(f"{row['cpu_ratio'][other]:.2f}" for other in references),
+        ])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
+             for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    notes = [f"{name}: {WHAT.get(name, '')}" for name in ordered]
+    return "\n".join([*lines, "", *notes, "", LEGEND])
+
+
+def _ranged(values, unit, digits):
+    median, least, most = (f"{values[key] / unit:.{digits}f}" for key in ("median", "min", "max"))
+    return f"{median} ({least}..{most})"
+
+
+LEGEND = """\
+Medians of the rounds (least..greatest). CPU: user and system time of all threads of the proxy, kernel
+work on its connections included, for each request that wrk counted; beside: what the service it asks
+adds on the other core. busy: the part of its core that the proxy used; below 95 % the other core,
+where wrk and the upstream run, set the pace and requests/s tells little. MB: resident after the run."""
