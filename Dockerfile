@@ -9,6 +9,7 @@ RUN apt-get update \
 
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
+COPY access_rules.json ./
 COPY conf conf
 COPY benches benches
 COPY src src

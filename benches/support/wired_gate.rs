@@ -216,7 +216,7 @@ fn policy(rules: usize, limiter: &Limiter) -> auth_gateway::gate::policy::Policy
             "feature": feature, "object": "item:{id}"});
         [fixed, by_id]
     };
-    let file = Value::from_iter((0..rules.div_ceil(2)).flat_map(service));
+    let file: Value = (0..rules.div_ceil(2)).flat_map(service).collect();
     let upstreams = [("app".to_owned(), false)];
     let vocabulary = Vocabulary::new("viewer", &upstreams, limiter, &[]);
     let metrics = Metrics::new().expect("metrics");
