@@ -9,7 +9,6 @@
     unreachable_pub,
     reason = "tests fail by panicking"
 )]
-
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up should stop")]
 
 use std::hint::black_box;

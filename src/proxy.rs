@@ -109,7 +109,10 @@ impl ProxyHttp for Proxy {
     ) -> pingora::Result<bool> {
         self.set_timeouts(session);
         match self.receive(session, ctx).await {
-            Verdict::Proxy => Ok(false),
+            Verdict::Proxy => {
+                headers::forget_case(session.req_header_mut());
+                Ok(false)
+            }
             Verdict::Reply(reply) => {
                 self.answer(session, ctx, reply).await?;
                 Ok(true)
@@ -175,7 +178,8 @@ impl ProxyHttp for Proxy {
             },
             forward_credentials: upstream.settings.forward_credentials,
         };
-        self.headers.apply(request, &told)
+        self.headers.apply(request, &told);
+        Ok(())
     }
 
     /// Never waits: on a request without a body that would tear WebSockets down (pingora #946).
@@ -211,8 +215,9 @@ impl ProxyHttp for Proxy {
             session.set_read_timeout(Some(self.patience.websocket));
         }
         // Through Parts for the reason that headers.rs gives.
-        let empty = ResponseHeader::build_no_case(response.status, None)?;
-        let mut parts: http::response::Parts = std::mem::replace(response, empty).into();
+        let (empty, ()) = http::Response::new(()).into_parts();
+        let mut parts: http::response::Parts =
+            std::mem::replace(response, ResponseHeader::from(empty)).into();
         parts.headers.insert(X_REQUEST_ID, ctx.request_id.clone());
         self.cors.apply(ctx.origin.as_ref(), &mut parts.headers);
         if let Some(admission) = ctx.admission() {

@@ -107,9 +107,8 @@ impl HeaderPolicy {
     }
 
     /// Rewrites `request` for the upstream.
-    pub fn apply(&self, request: &mut RequestHeader, told: &Told<'_>) -> pingora::Result<()> {
-        let empty = RequestHeader::build_no_case("GET", b"/", None)?;
-        let mut parts: http::request::Parts = std::mem::replace(request, empty).into();
+    pub fn apply(&self, request: &mut RequestHeader, told: &Told<'_>) {
+        let mut parts = take_parts(request);
         let forwarded = Forwarded::of(&parts.headers, told);
         self.clean(&mut parts.headers, told);
         forwarded.write(&mut parts.headers, told);
@@ -135,7 +134,6 @@ impl HeaderPolicy {
         parts.headers.insert(X_REQUEST_ID, told.request_id.clone());
         parts.headers.append(VIA, self.via.clone());
         *request = RequestHeader::from(parts);
-        Ok(())
     }
 
     fn clean(&self, headers: &mut HeaderMap, told: &Told<'_>) {
@@ -173,6 +171,20 @@ fn starts_like(name: &str, pattern: &str) -> bool {
             .bytes()
             .zip(name.bytes())
             .all(|(p, n)| p == n || (p == b'-' && matches!(n, b'_' | b'.')))
+}
+
+/// Takes a header out of its place, without Pingora's second map for the case of names.
+fn take_parts(request: &mut RequestHeader) -> http::request::Parts {
+    let (empty, ()) = http::Request::new(()).into_parts();
+    std::mem::replace(request, RequestHeader::from(empty)).into()
+}
+
+/// Drops the map for the case of names, which would be copied for the upstream: names are written in
+/// lower case from here on. Only for a target that has been parsed, since bytes that are not UTF-8 are
+/// dropped too.
+pub fn forget_case(request: &mut RequestHeader) {
+    let parts = take_parts(request);
+    *request = RequestHeader::from(parts);
 }
 
 fn is_odd(name: &str) -> bool {
