@@ -20,6 +20,7 @@ mod guide;
 mod harness;
 mod interop;
 mod lifecycle;
+mod limits;
 mod outages;
 mod parsing;
 mod proxying;
