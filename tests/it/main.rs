@@ -15,10 +15,12 @@
     reason = "tests stop at the first surprise, and read the clock and the environment"
 )]
 
+mod forwarding;
 mod guide;
 mod harness;
 mod interop;
 mod lifecycle;
+mod limits;
 mod outages;
 mod parsing;
 mod proxying;
