@@ -63,8 +63,11 @@ pub enum StartError {
     #[error("limits: {0}")]
     Limits(#[from] LimiterError),
     /// The embedded engine cannot take its files.
-    #[error("authz: {0}")]
-    Engine(#[from] LoadError),
+    #[error("authz.model_file: {0}")]
+    Model(LoadError),
+    /// The tuples cannot be read.
+    #[error("authz.tuples_file: {0}")]
+    TuplesFile(LoadError),
     /// The embedded engine refuses the tuples.
     #[error("authz.tuples_file: {0}")]
     Tuples(#[from] EngineError),

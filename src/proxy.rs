@@ -50,6 +50,9 @@ use upstream::{HostHeader, Upstream};
 /// Pool of the connections that were made for upgrades.
 const UPGRADES: u64 = 1;
 
+/// Request id, five headers of limits, four of CORS.
+const ADDED_TO_RESPONSE: usize = 10;
+
 /// Everything that serving a request takes.
 pub struct Proxy {
     /// Decides.
@@ -218,6 +221,7 @@ impl ProxyHttp for Proxy {
         let (empty, ()) = http::Response::new(()).into_parts();
         let mut parts: http::response::Parts =
             std::mem::replace(response, ResponseHeader::from(empty)).into();
+        parts.headers.reserve(ADDED_TO_RESPONSE);
         parts.headers.insert(X_REQUEST_ID, ctx.request_id.clone());
         self.cors.apply(ctx.origin.as_ref(), &mut parts.headers);
         if let Some(admission) = ctx.admission() {

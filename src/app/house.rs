@@ -248,9 +248,10 @@ impl House {
 
 /// The store of an embedded engine.
 pub(super) fn load_store(embedded: &Embedded) -> Result<Arc<Store>, StartError> {
-    let store = Engine::default().load_file(&embedded.model_file)?;
+    let store = Engine::default().load_file(&embedded.model_file).map_err(StartError::Model)?;
     if let Some(file) = &embedded.tuples_file {
-        store.load_tuples(engine::files::load_tuples(file)?)?;
+        let tuples = engine::files::load_tuples(file).map_err(StartError::TuplesFile)?;
+        store.load_tuples(tuples)?;
     }
     Ok(store)
 }

@@ -15,6 +15,7 @@
     reason = "tests stop at the first surprise, and read the clock and the environment"
 )]
 
+mod embedded;
 mod forwarding;
 mod guide;
 mod harness;
