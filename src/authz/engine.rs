@@ -5,7 +5,7 @@
 //! whole. Codes and messages of errors are OpenFGA's, which lets [`api::router`] stand
 //! in for an OpenFGA server.
 //!
-//! Reading order: [`name`] and [`tuple`] (the grammar), [`model`] and [`condition`]
+//! Reading order: [`name`] and [`mod@tuple`] (the grammar), [`model`] and [`condition`]
 //! (what is allowed), `names`, `tree` and `snapshot` (how tuples lie in memory),
 //! [`store`] (versions and writes), [`check`](mod@check) (the evaluation), `list_objects`,
 //! `list_users` and `expand` (the other questions), [`dsl`] and [`files`] (models and

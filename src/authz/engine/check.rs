@@ -1,6 +1,6 @@
 //! Does a user have a relation with an object?
 //!
-//! The request is validated and turned into numbers here; [`resolver`] follows them.
+//! The request is validated and turned into numbers here; `resolver` follows them.
 
 pub(crate) mod answer;
 pub(crate) mod resolver;
