@@ -55,6 +55,11 @@ impl Now {
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Reads both clocks.
     fn now(&self) -> Now;
+
+    /// Time since `earlier`, for which one clock is enough.
+    fn since(&self, earlier: Now) -> Duration {
+        self.now().since(earlier)
+    }
 }
 
 /// A clock that many parts share.
@@ -71,14 +76,22 @@ const ORIGIN_NANOS: u64 = 3_600 * 1_000_000_000;
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        let origin = *ORIGIN.get_or_init(Instant::now);
-        let mono = Instant::now().saturating_duration_since(origin).as_nanos();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now {
-            mono_nanos: ORIGIN_NANOS.saturating_add(u64::try_from(mono).unwrap_or(u64::MAX)),
+            mono_nanos: mono_nanos(),
             unix_millis: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
         }
     }
+
+    fn since(&self, earlier: Now) -> Duration {
+        Duration::from_nanos(mono_nanos().saturating_sub(earlier.mono_nanos))
+    }
+}
+
+fn mono_nanos() -> u64 {
+    let origin = *ORIGIN.get_or_init(Instant::now);
+    let mono = Instant::now().saturating_duration_since(origin).as_nanos();
+    ORIGIN_NANOS.saturating_add(u64::try_from(mono).unwrap_or(u64::MAX))
 }
 
 /// The wall clock as the standard library has it, for parts that stamp and format dates.
@@ -135,5 +148,6 @@ mod tests {
         let first = SystemClock.now();
         let second = SystemClock.now();
         assert!(second.mono_nanos() >= first.mono_nanos());
+        assert!(SystemClock.since(first) >= second.since(first));
     }
 }

@@ -261,11 +261,11 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
-        let now = self.clock.now();
+        let took = self.clock.since(ctx.started);
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
-        self.observe(ctx, status, now);
+        self.observe(ctx, status, took);
         if let Some(sink) = &self.access_log {
-            self.log(session, error, ctx, status, now, sink);
+            self.log(session, error, ctx, (status, took), sink);
         }
     }
 

@@ -75,14 +75,14 @@ impl DecisionCache {
 
     /// Remembers an answer to a question that was asked at `asked`, unless everything has been
     /// forgotten since `epoch`.
-    pub(super) fn insert(&self, check: Check, allowed: bool, asked: Now, epoch: u64) {
+    pub(super) fn insert(&self, mut check: Check, allowed: bool, asked: Now, epoch: u64) {
         let ttl = if allowed { self.allow_millis } else { self.deny_millis };
         if epoch != self.epoch() || ttl == 0 {
             return;
         }
         // One key per question, however recent an answer was wanted.
-        let key = Check { consistency: Consistency::MinimizeLatency, ..check };
-        self.entries.insert(key, Entry { allowed, epoch, decided_millis: asked.mono_millis() });
+        check.consistency = Consistency::MinimizeLatency;
+        self.entries.insert(check, Entry { allowed, epoch, decided_millis: asked.mono_millis() });
     }
 
     /// Changes whenever all remembered decisions became void.

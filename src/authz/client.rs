@@ -180,9 +180,9 @@ impl Decide for OpenFga {
     async fn decide(&self, check: &Check, model_id: &str) -> Result<bool, CheckFault> {
         let body = CheckBody {
             tuple_key: TupleKey {
-                user: &check.user,
-                relation: &check.relation,
-                object: &check.object,
+                user: check.user(),
+                relation: check.relation(),
+                object: check.object(),
             },
             authorization_model_id: model_id,
             consistency: match check.consistency {

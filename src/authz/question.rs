@@ -29,19 +29,17 @@ pub struct Question<'a> {
 
 /// A question with the model generation it is asked of: what caches and flights are keyed by.
 ///
-/// The parts are compared one by one, so no choice of separators can make two questions equal.
+/// The parts are compared one by one, so no choice of separators can make two questions equal. They
+/// lie side by side: a look-up that finds its question reads one place in memory, not three.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// Generation of the pinned authorization model.
     pub generation: u32,
-    /// OpenFGA user.
-    pub user: Box<str>,
-    /// OpenFGA relation.
-    pub relation: Box<str>,
-    /// OpenFGA object.
-    pub object: Box<str>,
     /// How recent the answer must be.
     pub consistency: Consistency,
+    user_len: usize,
+    relation_len: usize,
+    text: Box<str>,
 }
 
 /// A borrowed [`Check`] for look-ups without allocation.
@@ -53,17 +51,40 @@ impl Question<'_> {
     pub fn to_check(&self, generation: u32) -> Check {
         Check {
             generation,
-            user: self.user.into(),
-            relation: self.relation.into(),
-            object: self.object.into(),
             consistency: self.consistency,
+            user_len: self.user.len(),
+            relation_len: self.relation.len(),
+            text: [self.user, self.relation, self.object].concat().into(),
         }
+    }
+}
+
+impl Check {
+    /// OpenFGA user.
+    pub fn user(&self) -> &str {
+        self.parts().0
+    }
+
+    /// OpenFGA relation.
+    pub fn relation(&self) -> &str {
+        self.parts().1
+    }
+
+    /// OpenFGA object.
+    pub fn object(&self) -> &str {
+        self.parts().2
+    }
+
+    fn parts(&self) -> (&str, &str, &str) {
+        let (user, rest) = self.text.split_at(self.user_len);
+        let (relation, object) = rest.split_at(self.relation_len);
+        (user, relation, object)
     }
 }
 
 impl Hash for Check {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.generation, &*self.user, &*self.relation, &*self.object).hash(state);
+        (self.generation, self.user(), self.relation(), self.object()).hash(state);
     }
 }
 
@@ -75,9 +96,6 @@ impl Hash for CheckRef<'_> {
 
 impl Equivalent<Check> for CheckRef<'_> {
     fn equivalent(&self, key: &Check) -> bool {
-        self.1 == key.generation
-            && self.0.user == &*key.user
-            && self.0.object == &*key.object
-            && self.0.relation == &*key.relation
+        self.1 == key.generation && (self.0.user, self.0.relation, self.0.object) == key.parts()
     }
 }

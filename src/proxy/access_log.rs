@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use http::{HeaderValue, Method};
 
+use super::client_addr::address_text;
 use crate::authz::Source;
 use crate::clock::Now;
 use crate::telemetry::Sink;
@@ -68,7 +69,7 @@ impl Line<'_> {
         number(out, self.started.unix_millis());
         text(out, "id", self.request_id.as_bytes());
         out.extend_from_slice(b",\"client\":\"");
-        address(out, self.client);
+        out.extend_from_slice(address_text(self.client).as_bytes());
         out.push(b'"');
         text(out, "method", self.method.as_str().as_bytes());
         text(out, "host", self.host);
@@ -125,22 +126,6 @@ fn open(out: &mut Vec<u8>, key: &'static str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
-}
-
-fn address(out: &mut Vec<u8>, addr: IpAddr) {
-    use std::io::Write;
-    match addr {
-        IpAddr::V4(v4) => {
-            for (index, octet) in v4.octets().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
-                }
-                number(out, u64::from(octet));
-            }
-        }
-        // Writing to a Vec does not fail.
-        IpAddr::V6(v6) => drop(write!(out, "{v6}")),
-    }
 }
 
 /// JSON string escapes; everything outside printable ASCII becomes `\u00XX` byte by byte, so that

@@ -1,26 +1,27 @@
 //! What is counted and told about a request when it is over, exactly once.
 
+use std::time::Duration;
+
 use pingora::prelude::Error;
 use pingora_proxy::Session;
 
 use super::Proxy;
 use super::access_log::{self, Line};
 use super::context::{Context, Outcome};
-use crate::clock::Now;
 use crate::gate::Reason;
 use crate::metrics::NO_RULE;
 use crate::telemetry::Sink;
 
 impl Proxy {
     /// Counts a finished request.
-    pub(super) fn observe(&self, ctx: &Context, status: u16, now: Now) {
+    pub(super) fn observe(&self, ctx: &Context, status: u16, took: Duration) {
         let rule = match &ctx.outcome {
             Outcome::Admitted { admission, .. } => Some(admission.rule()),
             Outcome::Rejected(rejection) => rejection.rule.as_ref(),
             Outcome::Local | Outcome::Undecided => None,
         };
         match rule {
-            Some(rule) => rule.metrics.observe(status, now.since(ctx.started).as_secs_f64()),
+            Some(rule) => rule.metrics.observe(status, took.as_secs_f64()),
             None => self.metrics.count_unruled(status),
         }
     }
@@ -31,8 +32,7 @@ impl Proxy {
         session: &Session,
         error: Option<&Error>,
         ctx: &Context,
-        status: u16,
-        now: Now,
+        (status, took): (u16, Duration),
         sink: &Sink,
     ) {
         let header = session.req_header();
@@ -53,7 +53,7 @@ impl Proxy {
         let host = header.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
         let line = Line {
             started: ctx.started,
-            duration_micros: u64::try_from(now.since(ctx.started).as_micros()).unwrap_or(u64::MAX),
+            duration_micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             request_id: &ctx.request_id,
             client: ctx.client,
             method: &header.method,

@@ -3,13 +3,18 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::HeaderMap;
+use compact_str::{CompactString, ToCompactString};
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use crate::gate::Client;
 
 /// Headers that only a proxy would add.
-const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
+const FORWARDING: [HeaderName; 3] = [
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-real-ip"),
+];
 
 /// Decides whom to believe.
 #[derive(Debug)]
@@ -32,7 +37,7 @@ impl ClientAddresses {
     /// The client of a request that `peer` sent.
     pub fn find(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         let peer = peer.to_canonical();
-        let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
+        let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(name));
         if !is_forwarded {
             // A proxy of ours that adds no forwarding header hides who is behind it.
             let is_private_peer = is_private(peer) && !self.trusts(peer);
@@ -82,6 +87,19 @@ fn parse_entry(entry: &str) -> Option<IpAddr> {
     Some(addr.to_canonical())
 }
 
+/// `addr` as text, without the detour through the formatter that its `Display` takes.
+pub(super) fn address_text(addr: IpAddr) -> CompactString {
+    let IpAddr::V4(v4) = addr else { return addr.to_compact_string() };
+    let mut text = CompactString::default();
+    for (index, octet) in v4.octets().into_iter().enumerate() {
+        if index > 0 {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+    text
+}
+
 /// Loopback, RFC 1918, link-local, shared (RFC 6598) and unique local addresses.
 fn is_private(addr: IpAddr) -> bool {
     match addr {
@@ -100,11 +118,11 @@ fn is_private(addr: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn client(trusted: &[&str], peer: &str, headers: &[(&'static str, &str)]) -> Client {
+    fn client(trusted: &[&str], peer: &str, headers: &[(&str, &str)]) -> Client {
         let trusted = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(*name, value.parse().unwrap());
+            map.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
         ClientAddresses::new(trusted).find(peer.parse().unwrap(), &map)
     }
@@ -135,11 +153,21 @@ mod tests {
     }
 
     #[test]
+    fn addresses_read_as_the_standard_library_writes_them() {
+        for addr in ["0.0.0.0", "192.0.2.255", "10.1.20.100", "::1", "2001:db8::7"] {
+            assert_eq!(address_text(addr.parse().unwrap()), addr);
+        }
+    }
+
+    #[test]
     fn only_a_direct_peer_on_the_private_network_is_private() {
         for peer in ["127.0.0.1", "10.1.2.3", "192.168.0.9", "100.64.0.1", "::1", "fd00::1"] {
             assert!(client(&[], peer, &[]).is_private_peer, "{peer}");
             for header in FORWARDING {
-                assert!(!client(&[], peer, &[(header, "x")]).is_private_peer, "{peer} {header}");
+                assert!(
+                    !client(&[], peer, &[(header.as_str(), "x")]).is_private_peer,
+                    "{peer} {header}"
+                );
             }
         }
         assert!(!client(&["10.0.0.0/8"], "10.0.0.1", &[]).is_private_peer, "one of our proxies");

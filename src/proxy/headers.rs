@@ -5,10 +5,12 @@
 
 use std::net::IpAddr;
 
+use compact_str::CompactString;
 use http::header::{AUTHORIZATION, HOST, HeaderName, PROXY_AUTHORIZATION, VIA};
 use http::{HeaderMap, HeaderValue, Uri};
 use pingora::http::RequestHeader;
 
+use super::client_addr::address_text;
 use crate::gate::Admission;
 
 /// `X-User-ID`: the subject of the caller.
@@ -202,7 +204,7 @@ fn length_bit(name: &str) -> u64 {
 
 /// What the upstream is told of the way that a request has come.
 struct Forwarded {
-    chain: String,
+    chain: CompactString,
     proto: HeaderValue,
     host: Option<HeaderValue>,
 }
@@ -210,7 +212,7 @@ struct Forwarded {
 impl Forwarded {
     /// Reads what our own proxies say; whatever anybody else says is an invention.
     fn of(headers: &HeaderMap, told: &Told<'_>) -> Self {
-        let mut chain = String::with_capacity(48);
+        let mut chain = CompactString::default();
         let (mut proto, mut host) = (None, None);
         if told.is_trusted_peer {
             for value in headers.get_all(X_FORWARDED_FOR) {
@@ -234,10 +236,8 @@ impl Forwarded {
     /// An upstream with a Host of its own is told that host and its scheme: ZITADEL makes links of
     /// what it is told, and the client's word must not get into them.
     fn write(mut self, headers: &mut HeaderMap, told: &Told<'_>) {
-        use std::fmt::Write;
-        // Writing to a String does not fail.
-        let _ = write!(self.chain, "{}", told.peer);
-        if let Ok(value) = HeaderValue::try_from(self.chain) {
+        self.chain.push_str(&address_text(told.peer));
+        if let Ok(value) = HeaderValue::from_str(&self.chain) {
             headers.insert(X_FORWARDED_FOR, value);
         }
         if let Host::Fixed(host) = told.host {

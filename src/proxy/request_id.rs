@@ -17,8 +17,8 @@ thread_local! {
 
 /// The id of a request.
 pub(super) fn find_or_make(headers: &HeaderMap, is_trusted_peer: bool, now: Now) -> HeaderValue {
-    let accepted = headers.get(X_REQUEST_ID).filter(|value| is_trusted_peer && is_plain(value));
-    accepted.cloned().unwrap_or_else(|| make(now))
+    let sent = if is_trusted_peer { headers.get(X_REQUEST_ID) } else { None };
+    sent.filter(|value| is_plain(value)).cloned().unwrap_or_else(|| make(now))
 }
 
 /// A UUID of version 7: sorts by time, and reveals nothing but it. Not a secret, so a fast generator
