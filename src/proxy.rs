@@ -305,7 +305,7 @@ fn reason_of(error: &Error) -> Option<Reason> {
             | ErrorType::ReadTimedout
             | ErrorType::WriteTimedout
             | ErrorType::TLSHandshakeTimedout
-    );
+    ) || upgrade::is_timeout(error);
     match (error.esource(), error.etype()) {
         (_, ErrorType::HTTPStatus(413)) => Some(Reason::BodyTooLarge),
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Reason::SlowRequest),

@@ -51,6 +51,12 @@ pub(super) fn is_websocket_handshake(request: &RequestHeader) -> bool {
         && names(http::header::CONNECTION, "upgrade")
 }
 
+/// Whether `error` is a handshake that its upstream has not answered in time.
+pub(super) fn is_timeout(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+}
+
 #[async_trait]
 impl Connect for PatientConnect {
     async fn connect(&self, addr: &SocketAddr) -> pingora::Result<Stream> {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::support::gateway::Gateway;
 use crate::support::openfga::{Version, guide_model};
+use crate::support::upstream::Answer;
 use crate::support::world::{Lease, ORIGIN, guide_rules, with};
 use crate::support::{Mint, World, attack, issuer, story};
 
@@ -151,6 +152,26 @@ fn scripts_of_the_allowed_origin_may_read_answers_and_no_others() {
         assert_eq!(get(ORIGIN).await.header("access-control-allow-origin"), ORIGIN);
         assert_eq!(get("https://evil.example").await.header("access-control-allow-origin"), "");
         assert_eq!(get("null").await.header("access-control-allow-origin"), "");
+    });
+}
+
+#[test]
+fn without_allowed_origins_the_application_answers_for_itself() {
+    story(async {
+        let world = World::build().env("ALLOWED_ORIGINS", "").start().await;
+        let answer = Answer::status(204).with_header("Access-Control-Allow-Origin", "*");
+        world.upstream.answer(answer);
+        let preflight = |path: &str| {
+            let request = world.gateway.request(Method::OPTIONS, path).header("Origin", ORIGIN);
+            request.header("Access-Control-Request-Method", "GET").send()
+        };
+        // It is a request like any other: no token, no way in.
+        preflight("/me/page").await.refused(401, "missing_token");
+        preflight("/nowhere").await.refused(403, "no_rule");
+        world.saw_nothing();
+        let answer = preflight("/public/page").await;
+        assert_eq!(answer.is(204).header("access-control-allow-origin"), "*");
+        assert_eq!(world.upstream.only_request().method(), "OPTIONS");
     });
 }
 

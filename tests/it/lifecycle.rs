@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::gateway::Plan;
+use crate::support::gateway::{Gateway, Plan};
 use crate::support::process::free_port;
 use crate::support::world::{guide_rules, story_rules};
 use crate::support::{Mint, SOON, World, eventually, sockets, story};
@@ -45,6 +45,23 @@ fn an_idle_gateway_ends_at_once() {
         world.gateway.terminate();
         assert_eq!(world.gateway.exit(EXIT).await.code(), Some(0));
         assert!(world.gateway.get("/health").try_send().await.is_err());
+    });
+}
+
+#[test]
+fn output_that_nobody_reads_delays_neither_requests_nor_the_end() {
+    story(async {
+        let world = World::build();
+        let services = world.services().await;
+        let gateway = Gateway::start_unread(&world.plan(&services)).await;
+        // Ten times what a pipe holds.
+        let line = "x".repeat(1_000);
+        for _ in 0..700 {
+            gateway.get(&format!("/nowhere/{line}")).send().await.refused(403, "no_rule");
+        }
+        gateway.terminate();
+        assert_eq!(gateway.exit(EXIT).await.code(), Some(0));
+        services.upstream.saw_nothing();
     });
 }
 

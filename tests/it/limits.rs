@@ -10,10 +10,16 @@ fn limited() -> Builder {
     let rules = json!([
         {"path": "/by-header/*path", "method": "GET", "feature": "authenticated", "rate_limit": "invented"},
         {"path": "/by-principal/*path", "method": "GET", "feature": "authenticated", "rate_limit": "few"},
-        {"path": "/by-address/*path", "method": "GET", "feature": "public_access", "rate_limit": "near"}
+        {"path": "/by-address/*path", "method": "GET", "feature": "public_access", "rate_limit": "near"},
+        {"path": "/signed-in/*path", "method": "GET", "feature": "authenticated", "rate_limit": "near"},
+        {"path": "/generous/*path", "method": "GET", "feature": "authenticated", "rate_limit": "many"}
     ]);
-    let limits =
-        [("invented", "header:x-key", 5), ("few", "principal", 3), ("near", "client_ip", 3)];
+    let limits = [
+        ("invented", "header:x-key", 5),
+        ("few", "principal", 3),
+        ("near", "client_ip", 3),
+        ("many", "principal", 120),
+    ];
     limits.into_iter().fold(World::build().rules(with(story_rules(), rules)), |world, limit| {
         let (name, key, count) = limit;
         let at = |field: &str| format!("limits.{name}.{field}");
@@ -59,6 +65,9 @@ fn a_rule_s_own_limit_refuses_under_the_name_of_what_it_counts() {
             ("/by-header/x", 5, "principal_limited"),
             ("/by-principal/x", 3, "principal_limited"),
             ("/by-address/x", 3, "client_limited"),
+            ("/signed-in/x", 3, "client_limited"),
+            // In place of the 100 that principals have elsewhere.
+            ("/generous/x", 120, "principal_limited"),
         ] {
             loop {
                 let began = minute();

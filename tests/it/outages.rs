@@ -392,3 +392,22 @@ fn an_upstream_that_is_slow_is_a_504() {
         world.gateway.get("/slow/page").send().await.is(200);
     });
 }
+
+#[test]
+fn no_upgrade_header_buys_time() {
+    story(async {
+        let slow = json!([{"path": "/slow/*path", "method": "*", "feature": "public_access",
+            "timeout": "300ms"}]);
+        let world = World::build().rules(with(story_rules(), slow)).start().await;
+        world.upstream.hold();
+        let key = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+        for headers in [
+            &[("Connection", "Upgrade"), ("Upgrade", "x")][..],
+            &[("Connection", "Upgrade"), ("Upgrade", "websocket"), key][..],
+        ] {
+            let mut wire = world.gateway.connect().await;
+            wire.send(world.gateway.bytes("GET", "/slow/page", headers)).await;
+            wire.reply("GET").await.unwrap().refused(504, "upstream_timeout");
+        }
+    });
+}

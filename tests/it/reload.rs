@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::gateway::Gateway;
+use crate::support::openfga::guide_model;
 use crate::support::world::{guide_rules, story_rules, with};
-use crate::support::{SOON, World, eventually, story};
+use crate::support::{Mint, SOON, World, eventually, story};
 
 fn further_rule() -> Value {
     let further = json!([{"path": "/further/*path", "method": "GET", "feature": "public_access"}]);
@@ -146,6 +147,70 @@ fn a_signal_and_the_admin_endpoint_reload() {
         gateway.get("/public/page").send().await.is(200);
         let rules = gateway.admin(Method::GET, "/rules").send().await.is(200).text();
         assert!(rules.contains("/public/"), "{rules}");
+    });
+}
+
+#[test]
+fn a_rule_waits_for_the_model_that_it_asks_for() {
+    story(async {
+        let world = World::build().set("openfga.model_refresh", "1s").start().await;
+        let gateway = &world.gateway;
+        let ann = World::user("ann");
+        let token = world.token(&ann).jwt();
+        let draft = json!([{"path": "/drafts/*path", "method": "GET", "relation": "editor",
+            "feature": "feature:report_viewer"}]);
+        gateway.write_rules(&with(story_rules(), draft));
+        let current = async |wanted: f64| {
+            eventually("the rules are judged", SOON, async || {
+                let current = gateway.metric("auth_gateway_rules_current", &[]).await;
+                (current == Some(wanted)).then_some(())
+            })
+            .await;
+        };
+        current(0.0).await;
+        gateway.get("/drafts/1").bearer(&token).send().await.refused(403, "no_rule");
+        world.saw_nothing();
+
+        let mut model = guide_model();
+        let feature = &mut model["type_definitions"][1];
+        feature["relations"]["editor"] = json!({"this": {}});
+        feature["metadata"]["relations"]["editor"] =
+            json!({"directly_related_user_types": [{"type": "user"}]});
+        world.openfga.write_model(&world.store, &model).await;
+        current(1.0).await;
+        gateway.get("/drafts/1").bearer(&token).send().await.refused(403, "denied");
+        world.saw_nothing();
+        let editor = World::user("editor");
+        let user = format!("user:{editor}");
+        world.openfga.write(&world.store, &user, "editor", "feature:report_viewer").await;
+        gateway.get("/drafts/1").bearer(world.token(&editor).jwt()).send().await.is(200);
+    });
+}
+
+#[test]
+fn rules_outlive_an_absence_of_their_file() {
+    story(async {
+        let world = World::build();
+        let services = world.services().await;
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("access_rules.json");
+        let away = folder.path().join("away.json");
+        fs::write(&file, further_rule().to_string()).unwrap();
+        let gateway = Gateway::start(&world.plan(&services).rules_file(&file)).await;
+        let current = async |wanted: f64| {
+            eventually("the file is looked at", SOON, async || {
+                let current = gateway.metric("auth_gateway_rules_current", &[]).await;
+                (current == Some(wanted)).then_some(())
+            })
+            .await;
+        };
+        fs::rename(&file, &away).unwrap();
+        current(0.0).await;
+        gateway.get("/further/page").send().await.is(200);
+        // The same content again: what changes is that the rules in force are the file's.
+        fs::rename(&away, &file).unwrap();
+        current(1.0).await;
+        gateway.get("/further/page").send().await.is(200);
     });
 }
 

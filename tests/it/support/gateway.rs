@@ -208,14 +208,25 @@ impl Client {
 impl Gateway {
     /// Starts and waits until the port is open; it may not be ready yet.
     pub async fn launch(plan: &Plan) -> Self {
+        Self::open(plan, Process::spawn).await
+    }
+
+    async fn open(plan: &Plan, spawn: impl FnOnce(&str, &mut Command) -> Process) -> Self {
         let files = plan.files();
         let (port, admin_port) = (plan.port.unwrap_or_else(free_port), free_port());
         let mut command = plan.command("run", &files);
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
         command.args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]);
-        let process = Process::spawn("auth-gateway", &mut command);
+        let process = spawn("auth-gateway", &mut command);
         process.ready(async || accepts(port).await && accepts(admin_port).await).await;
         Self { port, admin_port, files, process, client: Mutex::new(Client::new()) }
+    }
+
+    /// Starts a gateway whose output nobody reads, and waits until `/health` is 200.
+    pub async fn start_unread(plan: &Plan) -> Self {
+        let gateway = Self::open(plan, Process::spawn_unread).await;
+        gateway.ready().await;
+        gateway
     }
 
     /// Starts and waits until `/health` is 200.

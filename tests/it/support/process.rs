@@ -113,14 +113,23 @@ impl Output {
 
 impl Process {
     pub fn spawn(name: &str, command: &mut Command) -> Self {
+        let process = Self::spawn_unread(name, command);
+        let (stdout, stderr) = {
+            let mut child = process.child.lock().unwrap();
+            (child.stdout.take().unwrap(), child.stderr.take().unwrap())
+        };
+        follow(stdout, &process.output.stdout);
+        follow(stderr, &process.output.stderr);
+        process
+    }
+
+    /// What it writes stays in the pipes, until they are full.
+    pub fn spawn_unread(name: &str, command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {name}: {e}"));
+        let child = command.spawn().unwrap_or_else(|e| panic!("cannot start {name}: {e}"));
         let pid = child.id();
         REAPER.lock().unwrap().watch(pid);
-        let output = Output::default();
-        follow(child.stdout.take().unwrap(), &output.stdout);
-        follow(child.stderr.take().unwrap(), &output.stderr);
-        Self { name: name.to_owned(), child: Mutex::new(child), pid, output }
+        Self { name: name.to_owned(), child: Mutex::new(child), pid, output: Output::default() }
     }
 
     pub fn pid(&self) -> u32 {
