@@ -130,8 +130,10 @@ impl Upstream {
     fn make_peer(&self, addr: SocketAddr) -> HttpPeer {
         let settings = &self.settings;
         let is_tls = settings.url.scheme() == "https";
-        // An empty SNI would switch certificate verification off.
-        let sni = settings.url.host_str().unwrap_or("invalid").trim_matches(['[', ']']).to_owned();
+        // An empty SNI would switch certificate verification off; without TLS it is one string less
+        // to copy for every request.
+        let host = if is_tls { settings.url.host_str().unwrap_or("invalid") } else { "" };
+        let sni = host.trim_matches(['[', ']']).to_owned();
         let mut peer = HttpPeer::new(addr, is_tls, sni);
         let mut options = PeerOptions::new();
         options.connection_timeout = Some(settings.connect_timeout);
