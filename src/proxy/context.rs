@@ -47,7 +47,7 @@ pub enum Outcome {
     /// Let through; `failure` is the refusal that an upstream's failure ended in.
     Admitted {
         /// The permit.
-        admission: Box<Admission>,
+        admission: Admission,
         /// What the client was told when the upstream failed.
         failure: Option<crate::gate::Reason>,
     },

@@ -73,7 +73,6 @@ impl Proxy {
         let request = Request { target, headers: &header.headers, client };
         match self.gate.admit(&request, ctx.started).await {
             Ok(admission) => {
-                let admission = Box::new(admission);
                 ctx.outcome = Outcome::Admitted { admission, failure: None };
                 Verdict::Proxy
             }

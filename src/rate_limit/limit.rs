@@ -37,6 +37,7 @@ pub struct Limit {
     requests: u32,
     window_millis: u64,
     policy: HeaderValue,
+    requests_header: HeaderValue,
 }
 
 /// Why a limit cannot be built.
@@ -90,7 +91,8 @@ impl Limit {
         let policy = HeaderValue::try_from(format!("\"{name}\";q={requests};w={seconds}"))
             .map_err(|_| bad_name())?;
         let window_millis = seconds.saturating_mul(1_000);
-        Ok(Self { name: name.into(), key, requests, window_millis, policy })
+        let requests_header = HeaderValue::from(requests);
+        Ok(Self { name: name.into(), key, requests, window_millis, policy, requests_header })
     }
 
     /// Unique within a configuration.
@@ -116,6 +118,11 @@ impl Limit {
     /// The `RateLimit-Policy` item.
     pub const fn policy(&self) -> &HeaderValue {
         &self.policy
+    }
+
+    /// [`Limit::requests`] as a header value.
+    pub const fn requests_header(&self) -> &HeaderValue {
+        &self.requests_header
     }
 
     pub(super) const fn window_millis(&self) -> u64 {

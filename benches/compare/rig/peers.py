@@ -95,17 +95,21 @@ def haproxy(world, core):
     return Peer("haproxy", process, port)
 
 
-def envoy(world, core):
+def envoy(world, core, name="envoy"):
     port = free_port()
     conf = tools.render(
-        "envoy.yaml", world.folder, PORT=port, UPSTREAM_PORT=world.upstream.rpartition(":")[2],
+        f"{name}.yaml", world.folder, PORT=port, UPSTREAM_PORT=world.upstream.rpartition(":")[2],
         ISSUER=world.issuer, JWKS=world.jwks)
     command = [
         tools.python_tool("envoy", "envoy", "_bin/envoy*"), "--concurrency", 1, "--disable-hot-restart",
         "--log-level", "error", "--config-path", conf,
     ]
-    process = world.stage.start("envoy", command, core, ready=lambda: accepts(port))
-    return Peer("envoy", process, port)
+    process = world.stage.start(name, command, core, ready=lambda: accepts(port), discard_output=True)
+    return Peer(name, process, port)
+
+
+def envoy_edge(world, core):
+    return envoy(world, core, "envoy-edge")
 
 
 def traefik(world, core):
@@ -130,5 +134,6 @@ PEERS = {
     "nginx-auth-request": nginx_auth_request,
     "haproxy": haproxy,
     "envoy": envoy,
+    "envoy-edge": envoy_edge,
     "traefik": traefik,
 }

@@ -3,7 +3,7 @@
 import dataclasses
 import statistics
 
-REFERENCES = ("bare", "nginx-auth-jwt", "envoy")
+REFERENCES = ("bare", "nginx-auth-jwt", "envoy", "envoy-edge")
 WHAT = {
     "gateway": "auth-gateway: JWT, two limits, OpenFGA decision, log",
     "bare": "Pingora, nothing but proxying",
@@ -12,6 +12,7 @@ WHAT = {
     "nginx-auth-request": "nginx, JWT asked of a service (auth_request)",
     "haproxy": "HAProxy, JWT (jwt_verify)",
     "envoy": "Envoy, JWT with its cache (jwt_authn)",
+    "envoy-edge": "Envoy, the same with a limit, CORS and an access log",
     "traefik": "Traefik, JWT asked of a service (ForwardAuth)",
 }
 
