@@ -13,11 +13,13 @@ COPY access_rules.json ./
 COPY conf conf
 COPY benches benches
 COPY src src
+COPY pgo pgo
+COPY scripts/build-release scripts/build-release
 # The caches outlive a change of Cargo.lock, which a layer with the dependencies would not.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --locked --release --bin auth-gateway \
-    && cp target/release/auth-gateway /usr/local/bin/auth-gateway
+    scripts/build-release \
+    && cp target/*/release/auth-gateway /usr/local/bin/auth-gateway
 
 FROM debian:bookworm-slim
 

@@ -35,33 +35,53 @@ def target_folder():
 
 
 class Built:
-    """The binaries of one cargo profile; `gateway` is another build of the gateway."""
+    """The binaries of one cargo profile; the gateway as it ships, or plain, or a file that is there."""
 
     def __init__(self, profile, gateway=None, build=True):
-        wanted = ["--example", "bare_pingora", "--example", "issuer"]
-        if not gateway:
-            wanted += ["--bin", "auth-gateway"]
-        if build and subprocess.run(["cargo", "build", "--locked", "--profile", profile, *wanted], cwd=ROOT).returncode:
-            raise Failure("the build failed")
-        folder = target_folder() / profile
-        self.gateway = gateway or folder / "auth-gateway"
-        self.bare = folder / "examples" / "bare_pingora"
-        self.issuer = folder / "examples" / "issuer"
+        self.folder = target_folder()
+        self.bare = self.folder / profile / "examples" / "bare_pingora"
+        self.issuer = self.folder / profile / "examples" / "issuer"
+        cargo = ["cargo", "build", "--locked", "--profile", profile]
+        if build:
+            self._run(*cargo, "--example", "bare_pingora", "--example", "issuer")
+        if gateway == "shipped":
+            if build:
+                self._run("scripts/build-release")
+            host = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
+            host = next(line.split()[1] for line in host.splitlines() if line.startswith("host:"))
+            gateway = self.folder / host / "release" / "auth-gateway"
+        elif gateway is None:
+            if build:
+                self._run(*cargo, "--bin", "auth-gateway")
+            gateway = self.folder / profile / "auth-gateway"
+        self.gateway = gateway
         for binary in (self.gateway, self.bare, self.issuer):
             if not binary.exists():
                 raise Failure(f"{binary} does not exist")
 
+    @staticmethod
+    def _run(*command):
+        if subprocess.run(command, cwd=ROOT).returncode:
+            raise Failure("the build failed")
+
 
 def add_build_options(parser):
     parser.add_argument("--profile", default="release", choices=["release", "fast"])
-    parser.add_argument("--pgo", action="store_true", help="the gateway that scripts/build-pgo has built")
+    parser.add_argument("--plain", action="store_true", help="a gateway built without the training's profile")
     parser.add_argument("--gateway", type=pathlib.Path, metavar="FILE", help="a gateway that is built already")
     parser.add_argument("--no-build", action="store_true", help="measure the binaries as they are")
 
 
+def which_gateway(options):
+    """In words, for the report."""
+    return str(options.gateway or (options.profile if options.plain or options.profile != "release" else "shipped"))
+
+
 def build(options):
-    gateway = target_folder() / "pgo" / "auth-gateway" if options.pgo else options.gateway
-    return Built(options.profile, gateway and gateway.resolve(), not options.no_build)
+    gateway = options.gateway and options.gateway.resolve()
+    if which_gateway(options) == "shipped":
+        gateway = "shipped"
+    return Built(options.profile, gateway, not options.no_build)
 
 
 def render(name, folder, **values):
