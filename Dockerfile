@@ -31,7 +31,7 @@ RUN apt-get update \
     && install -d -o 65532 -g 65532 /app/state
 
 COPY --from=build /usr/local/bin/auth-gateway /usr/local/bin/auth-gateway
-# The working folder is where access_rules.json, access_rules_prev.json and conf/gateway.yaml are looked for.
+# The working folder is where access_rules.json and conf/gateway.yaml are looked for.
 # No rules are shipped: a gateway without its own rules shall not start with somebody else's.
 WORKDIR /app
 COPY conf/gateway.yaml conf/gateway.yaml
