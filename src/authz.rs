@@ -119,12 +119,22 @@ pub struct AuthzSettings {
     pub max_concurrent: usize,
 }
 
+/// What the decider said, and of when that is.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    allowed: bool,
+    /// Before the call: the answer may be as old as that.
+    asked: Now,
+    /// The cache's epoch at that time.
+    epoch: u64,
+}
+
 /// Asks and remembers.
 pub struct Authorizer {
     authority: Authority,
     model: Arc<ModelWatch>,
     cache: DecisionCache,
-    flights: Arc<Flights<Check, Result<bool, CheckFault>>>,
+    flights: Arc<Flights<Check, Result<Answer, CheckFault>>>,
     permits: Arc<Semaphore>,
     breaker: Arc<Breaker>,
     clock: SharedClock,
@@ -180,9 +190,15 @@ impl Authorizer {
             Ok(allowed) => Ok(Decision { allowed, source: Source::Fresh }),
             Err(fault) => {
                 self.log_fault(&fault, now);
+                // A question that OpenFGA refuses is no outage, and who wants a recent answer does
+                // not want an old one.
+                let may_be_stale =
+                    is_outage(Some(&fault)) && question.consistency == Consistency::MinimizeLatency;
                 match found {
-                    Found::StaleAllow => Ok(Decision { allowed: true, source: Source::Stale }),
-                    Found::Fresh(_) | Found::Nothing => Err(fault),
+                    Found::StaleAllow if may_be_stale => {
+                        Ok(Decision { allowed: true, source: Source::Stale })
+                    }
+                    _ => Err(fault),
                 }
             }
         }
@@ -211,7 +227,7 @@ impl Authorizer {
         let (breaker, clock) = (Arc::clone(&self.breaker), Arc::clone(&self.clock));
         let (flown, pinned) = (check.clone(), Arc::clone(model));
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let answer = self.flights.join(check.clone(), move || async move {
+        let work = move || async move {
             let Ok(_permit) = permits.try_acquire_owned() else {
                 return Err(CheckFault::Overloaded);
             };
@@ -220,13 +236,19 @@ impl Authorizer {
             }
             let answer = decider.decide(&flown, &pinned.id).await;
             breaker.record(!is_outage(answer.as_ref().err()), clock.now());
-            answer
-        });
-        let allowed = answer.await.unwrap_or_else(|| {
-            Err(CheckFault::Unintelligible { cause: "the check was aborted".to_owned() })
-        })?;
-        // Dated from before the call: the answer may be as old as that.
-        self.cache.insert(check, allowed, now, epoch);
+            answer.map(|allowed| Answer { allowed, asked: now, epoch })
+        };
+        let answer = match question.consistency {
+            Consistency::MinimizeLatency => {
+                self.flights.join(check.clone(), work).await.unwrap_or_else(|| {
+                    Err(CheckFault::Unintelligible { cause: "the check was aborted".to_owned() })
+                })
+            }
+            // A flight that has begun may answer from before this question was asked.
+            Consistency::HigherConsistency => work().await,
+        };
+        let Answer { allowed, asked, epoch } = answer?;
+        self.cache.insert(check, allowed, asked, epoch);
         Ok(allowed)
     }
 

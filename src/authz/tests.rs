@@ -102,6 +102,66 @@ async fn an_expired_allow_serves_an_outage_only_within_its_bound() {
 }
 
 #[tokio::test]
+async fn an_expired_allow_serves_neither_a_refused_question_nor_who_wants_a_recent_answer() {
+    let refused = |status| CheckFault::Refused { status, code: "x".into(), message: "x".into() };
+    for (fault, consistency) in [
+        (refused(400), Consistency::MinimizeLatency),
+        (refused(401), Consistency::MinimizeLatency),
+        (down(), Consistency::HigherConsistency),
+    ] {
+        let bench = bench(60, vec![Ok(true), Err(fault)]);
+        bench.source().await;
+        bench.clock.advance(Duration::from_secs(14));
+        assert!(bench.ask(consistency).await.is_err(), "{consistency:?}");
+    }
+}
+
+/// Answers when it is told to.
+struct Held {
+    asked: AtomicU64,
+    release: Semaphore,
+}
+
+#[async_trait]
+impl Decide for Held {
+    async fn decide(&self, _check: &Check, _model_id: &str) -> Result<bool, CheckFault> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.release.acquire().await.unwrap().forget();
+        Ok(true)
+    }
+}
+
+#[tokio::test]
+async fn identical_questions_fly_together_unless_a_recent_answer_is_wanted() {
+    for (consistency, flights) in
+        [(Consistency::MinimizeLatency, 1), (Consistency::HigherConsistency, 3)]
+    {
+        let bench = bench(0, vec![Ok(true)]);
+        let held = Arc::new(Held { asked: AtomicU64::new(0), release: Semaphore::new(0) });
+        let bench = Bench {
+            authorizer: Authorizer {
+                authority: Authority::Remote(held.clone()),
+                ..bench.authorizer
+            },
+            ..bench
+        };
+        let together = async {
+            let ask = || bench.ask(consistency);
+            tokio::join!(ask(), ask(), ask())
+        };
+        let release = async {
+            while held.asked.load(Ordering::SeqCst) < flights {
+                tokio::task::yield_now().await;
+            }
+            held.release.add_permits(3);
+        };
+        let ((a, b, c), ()) = tokio::join!(together, release);
+        assert!([a, b, c].into_iter().all(|answer| answer.unwrap().allowed));
+        assert_eq!(held.asked.load(Ordering::SeqCst), flights, "{consistency:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_deny_never_serves_an_outage() {
     let bench = bench(60, vec![Ok(false), Err(down())]);
     assert!(!bench.ask(Consistency::MinimizeLatency).await.unwrap().allowed);
