@@ -172,6 +172,7 @@ impl Issuer {
             issuer: settings.url.into(),
             templates: Arc::clone(parts.templates),
             claim_headers: settings.claim_headers,
+            audiences: settings.audiences.clone(),
         });
         let keys = IssuerKeys::new(
             Arc::clone(&realm.issuer),

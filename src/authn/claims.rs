@@ -142,16 +142,21 @@ impl Claims {
         Ok(scopes)
     }
 
-    /// ZITADEL's project roles. Those of `...:project:{id}:roles` are also given as `{id}:role`, so
-    /// that a rule can insist on the project.
-    pub(super) fn roles(&self) -> Vec<String> {
+    /// ZITADEL's project roles. Those of `...:project:{id}:roles` are given as `{id}:role`, and by
+    /// their bare names only if the project is one that tokens have to be meant for: anybody with a
+    /// project of his own can give himself any role in it.
+    pub(super) fn roles(&self, ours: &Audiences) -> Vec<String> {
         let mut roles = Vec::new();
         for (name, value) in &self.0 {
             if name == PROJECT_ROLES {
                 roles.extend(role_names(value).map(str::to_owned));
             } else if let Some(project) = project_of(name) {
+                let is_ours =
+                    matches!(ours, Audiences::List(ours) if ours.iter().any(|id| id == project));
                 for role in role_names(value) {
-                    roles.push(role.to_owned());
+                    if is_ours {
+                        roles.push(role.to_owned());
+                    }
                     roles.push(format!("{project}:{role}"));
                 }
             }
@@ -287,17 +292,22 @@ mod tests {
     #[test]
     fn roles_come_from_both_claims_in_both_shapes() {
         let plain = r#"{"urn:zitadel:iam:org:project:roles":{"admin":{"1":"a.example"}}}"#;
-        assert_eq!(claims(plain).roles(), ["admin"]);
+        let any = Audiences::Any;
+        assert_eq!(claims(plain).roles(&any), ["admin"]);
         let list = r#"{"urn:zitadel:iam:org:project:roles":[{"admin":{"1":"a"}},{"x":{}}]}"#;
-        assert_eq!(claims(list).roles(), ["admin", "x"]);
+        assert_eq!(claims(list).roles(&any), ["admin", "x"]);
         let project = r#"{"urn:zitadel:iam:org:project:77:roles":[{"editor":{"1":"a"}}]}"#;
-        assert_eq!(claims(project).roles(), ["77:editor", "editor"]);
+        let of = |ids: &[&str]| Audiences::List(ids.iter().map(|id| (*id).to_owned()).collect());
+        assert_eq!(claims(project).roles(&of(&["gateway", "77"])), ["77:editor", "editor"]);
+        for others in [any.clone(), of(&["78"])] {
+            assert_eq!(claims(project).roles(&others), ["77:editor"]);
+        }
         for none in [
             r#"{"urn:zitadel:iam:org:project:1:2:roles":{"a":{}}}"#,
             r#"{"urn:zitadel:iam:org:project:roles":"admin"}"#,
             r#"{"roles":{"admin":{}}}"#,
         ] {
-            assert!(claims(none).roles().is_empty(), "{none}");
+            assert!(claims(none).roles(&any).is_empty(), "{none}");
         }
     }
 

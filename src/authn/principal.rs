@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Refusal;
 use super::claims::Claims;
+use super::settings::Audiences;
 use super::user_template::UserTemplate;
 
 /// Longest value of a header that is made from a claim.
@@ -41,6 +42,8 @@ pub(super) struct Realm {
     /// Of all issuers, in their order.
     pub(super) templates: Arc<[UserTemplate]>,
     pub(super) claim_headers: Vec<(HeaderName, String)>,
+    /// Whom its tokens have to be meant for.
+    pub(super) audiences: Audiences,
 }
 
 impl Principal {
@@ -58,7 +61,7 @@ impl Principal {
             subject: subject.into(),
             id_header,
             user: user.into(),
-            roles: claims.roles(),
+            roles: claims.roles(&realm.audiences),
             scopes: owned(claims.scopes()?),
             audiences: owned(claims.audiences()?),
             client_id: client_id.and_then(Value::as_str).map(str::to_owned),
@@ -158,6 +161,7 @@ impl Principal {
             issuer: "https://issuer.example".into(),
             templates: Arc::new([UserTemplate::default()]),
             claim_headers: Vec::new(),
+            audiences: Audiences::Any,
         };
         let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
         Self::new(&realm, &claims).expect("principal")
@@ -263,6 +267,7 @@ mod tests {
                 UserTemplate::parse("user:acme|{sub}").expect("template"),
             ]),
             claim_headers: Vec::new(),
+            audiences: Audiences::Any,
         };
         let claims = Claims::parse(br#"{"sub":"7"}"#).expect("claims");
         let principal = Principal::new(&realm, &claims).expect("principal");

@@ -176,6 +176,11 @@ fn claims_that_a_rule_asks_for_open_it() {
         let other = world.token(&user).roles(["editor"]);
         let refused = world.gateway.get("/admin/panel").bearer(other).send().await;
         refused.refused(403, "missing_role");
+        // Anybody is an admin in a project of his own.
+        let role = json!({"admin": {"212345678901234567": "example.localhost"}});
+        let elsewhere = world.token(&user).claim("urn:zitadel:iam:org:project:999:roles", role);
+        let refused = world.gateway.get("/admin/panel").bearer(elsewhere).send().await;
+        refused.refused(403, "missing_role");
         let longer = world.token(&user).claim("scope", "orders.read.all");
         let refused = world.gateway.get("/scoped/orders").bearer(longer).send().await;
         refused.refused(403, "missing_scope");
