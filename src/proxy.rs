@@ -128,6 +128,8 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         ctx: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
+        // A retry sends the body again.
+        ctx.body_bytes = 0;
         let admission = ctx.admission().ok_or_else(|| Error::new(ErrorType::InternalError))?;
         let upstream = self.upstream(ctx).ok_or_else(|| Error::new(ErrorType::InternalError))?;
         let mut peer = upstream.peer().ok_or_else(|| {
@@ -156,7 +158,7 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
@@ -180,6 +182,7 @@ impl ProxyHttp for Proxy {
                 HostHeader::Client => None,
             },
             forward_credentials: upstream.settings.forward_credentials,
+            is_handshake: upgrade::is_websocket_handshake(session.req_header()),
         };
         self.headers.apply(request, &told);
         Ok(())

@@ -4,17 +4,22 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use compact_str::{CompactString, ToCompactString};
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use ipnet::IpNet;
 
+use super::headers::{PROTECTED_FAMILY, starts_like};
 use crate::gate::Client;
 
-/// Headers that only a proxy would add.
-const FORWARDING: [HeaderName; 3] = [
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-real-ip"),
-];
+/// What the headers say of whoever sends a request, without saying who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// Nothing.
+    Direct,
+    /// A page of another origin, in somebody's browser (the Fetch standard).
+    ForeignPage,
+    /// Somebody else's proxy.
+    Relay,
+}
 
 /// Decides whom to believe.
 #[derive(Debug)]
@@ -37,17 +42,16 @@ impl ClientAddresses {
     /// The client of a request that `peer` sent.
     pub fn find(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         let peer = peer.to_canonical();
-        let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(name));
-        if !is_forwarded {
-            // A proxy of ours that adds no forwarding header hides who is behind it.
-            let is_private_peer = is_private(peer) && !self.trusts(peer);
-            return Client { addr: peer, is_private_peer };
-        }
         if self.trusts(peer) {
+            // A proxy of ours that adds no forwarding header hides who is behind it.
             let addr = self.rightmost_untrusted(headers).unwrap_or(peer);
             return Client { addr, is_private_peer: false };
         }
-        if is_private(peer) && !self.warned.swap(true, Ordering::Relaxed) {
+        if !is_private(peer) {
+            return Client { addr: peer, is_private_peer: false };
+        }
+        let sender = sender(headers);
+        if sender == Sender::Relay && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 %peer,
                 "an untrusted peer on the private network sends forwarding headers; if it is your \
@@ -55,7 +59,7 @@ impl ClientAddresses {
                  share one address and one limit"
             );
         }
-        Client { addr: peer, is_private_peer: false }
+        Client { addr: peer, is_private_peer: sender == Sender::Direct }
     }
 
     /// Reads X-Forwarded-For from the right, where our own proxies have written, up to the first
@@ -63,18 +67,61 @@ impl ClientAddresses {
     /// be believed.
     fn rightmost_untrusted(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let mut last_trusted = None;
-        let values: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
-        for value in values.into_iter().rev() {
-            for entry in value.to_str().ok()?.rsplit(',') {
+        for value in headers.get_all("x-forwarded-for").iter().rev() {
+            let (text, is_whole) = readable_end(value.as_bytes());
+            for entry in text.rsplit(',') {
                 let Some(addr) = parse_entry(entry.trim()) else { return last_trusted };
                 if !self.trusts(addr) {
                     return Some(addr);
                 }
                 last_trusted = Some(addr);
             }
+            if !is_whole {
+                return last_trusted;
+            }
         }
         last_trusted
     }
+}
+
+fn sender(headers: &HeaderMap) -> Sender {
+    let mut sender = Sender::Direct;
+    for (name, value) in headers {
+        match name.as_str() {
+            "forwarded"
+            | "via"
+            | "x-real-ip"
+            | "x-client-ip"
+            | "x-cluster-client-ip"
+            | "x-original-forwarded-for"
+            | "x-envoy-external-address"
+            | "true-client-ip"
+            | "cf-connecting-ip"
+            | "fastly-client-ip" => return Sender::Relay,
+            name if starts_like(name, PROTECTED_FAMILY) => return Sender::Relay,
+            "origin" => sender = Sender::ForeignPage,
+            "sec-fetch-site" if !matches!(value.as_bytes(), b"none" | b"same-origin") => {
+                sender = Sender::ForeignPage;
+            }
+            _ => {}
+        }
+    }
+    sender
+}
+
+/// The entries of a comma list behind the last one that is not printable ASCII, and whether that is
+/// all of it.
+pub(super) fn readable_end(list: &[u8]) -> (&str, bool) {
+    let is_odd = |byte: &u8| !matches!(byte, b' '..=b'~' | b'\t');
+    let (end, is_whole) = match list.iter().rposition(is_odd) {
+        None => (list, true),
+        Some(odd) => {
+            let rest = list.get(odd..).unwrap_or_default();
+            let comma = rest.iter().position(|byte| *byte == b',');
+            (comma.and_then(|at| rest.get(at + 1..)).unwrap_or_default(), false)
+        }
+    };
+    (std::str::from_utf8(end).unwrap_or_default().trim_start(), is_whole)
 }
 
 /// An address, with a port or in brackets as some proxies write it.
@@ -122,7 +169,7 @@ mod tests {
         let trusted = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+            map.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
         ClientAddresses::new(trusted).find(peer.parse().unwrap(), &map)
     }
@@ -153,6 +200,35 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_no_text_hide_nobody() {
+        let trusted = ClientAddresses::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let cases: [(&[u8], &str); 4] = [
+            (b"\xff, 1.2.3.4", "1.2.3.4"),
+            (b"6.6.6.6, \xff, 1.2.3.4, 10.0.0.9", "1.2.3.4"),
+            (b"6.6.6.6, \xff, 10.0.0.9", "10.0.0.9"),
+            (b"6.6.6.6, 1.2.3.4\xff", "10.0.0.1"),
+        ];
+        for (value, expected) in cases {
+            let value = http::HeaderValue::from_bytes(value).unwrap();
+            let headers =
+                HeaderMap::from_iter([(http::HeaderName::from_static("x-forwarded-for"), value)]);
+            let found = trusted.find("10.0.0.1".parse().unwrap(), &headers);
+            assert_eq!(found.addr.to_string(), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_origin_is_no_private_peer() {
+        let is_private =
+            |headers: &[(&str, &str)]| client(&[], "10.1.2.3", headers).is_private_peer;
+        assert!(is_private(&[("sec-fetch-site", "none")]));
+        assert!(is_private(&[("sec-fetch-site", "same-origin")]));
+        assert!(!is_private(&[("sec-fetch-site", "cross-site")]));
+        assert!(!is_private(&[("sec-fetch-site", "same-site")]));
+        assert!(!is_private(&[("origin", "https://evil.example")]));
+    }
+
+    #[test]
     fn addresses_read_as_the_standard_library_writes_them() {
         for addr in ["0.0.0.0", "192.0.2.255", "10.1.20.100", "::1", "2001:db8::7"] {
             assert_eq!(address_text(addr.parse().unwrap()), addr);
@@ -163,11 +239,16 @@ mod tests {
     fn only_a_direct_peer_on_the_private_network_is_private() {
         for peer in ["127.0.0.1", "10.1.2.3", "192.168.0.9", "100.64.0.1", "::1", "fd00::1"] {
             assert!(client(&[], peer, &[]).is_private_peer, "{peer}");
-            for header in FORWARDING {
-                assert!(
-                    !client(&[], peer, &[(header.as_str(), "x")]).is_private_peer,
-                    "{peer} {header}"
-                );
+            for header in [
+                "x-forwarded-for",
+                "X-Forwarded-Proto",
+                "x_forwarded_host",
+                "Forwarded",
+                "x-real-ip",
+                "via",
+                "cf-connecting-ip",
+            ] {
+                assert!(!client(&[], peer, &[(header, "x")]).is_private_peer, "{peer} {header}");
             }
         }
         assert!(!client(&["10.0.0.0/8"], "10.0.0.1", &[]).is_private_peer, "one of our proxies");

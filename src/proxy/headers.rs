@@ -6,11 +6,13 @@
 use std::net::IpAddr;
 
 use compact_str::CompactString;
-use http::header::{AUTHORIZATION, HOST, HeaderName, PROXY_AUTHORIZATION, VIA};
+use http::header::{
+    AUTHORIZATION, CONNECTION, HOST, HeaderName, PROXY_AUTHORIZATION, UPGRADE, VIA,
+};
 use http::{HeaderMap, HeaderValue, Uri};
 use pingora::http::RequestHeader;
 
-use super::client_addr::address_text;
+use super::client_addr::{address_text, readable_end};
 use crate::gate::Admission;
 
 /// `X-User-ID`: the subject of the caller.
@@ -38,7 +40,7 @@ const PROTECTED: [&str; 11] = [
 ];
 
 /// Protected as a family: `-For`, `-Proto`, `-Host`, and whatever else somebody has thought of.
-const PROTECTED_FAMILY: &str = "x-forwarded";
+pub(super) const PROTECTED_FAMILY: &str = "x-forwarded";
 
 /// Names of which only other spellings are removed: those would be taken for the real ones.
 const NO_ALIASES: [&str; 4] =
@@ -74,6 +76,8 @@ pub struct Told<'a> {
     pub scheme: Option<&'static str>,
     /// Whether the client's credentials go along.
     pub forward_credentials: bool,
+    /// Whether a WebSocket is asked for; no other upgrade is passed on.
+    pub is_handshake: bool,
 }
 
 /// What an upstream gets as Host.
@@ -153,10 +157,13 @@ impl HeaderPolicy {
             headers.remove(AUTHORIZATION);
         }
         headers.remove(PROXY_AUTHORIZATION);
+        if !told.is_handshake && headers.remove(UPGRADE).is_some() {
+            headers.remove(CONNECTION);
+        }
     }
 
-    /// `X_User_Id` and `x.user.id` reach many frameworks as the same variable as `X-User-ID`, so
-    /// every spelling of a protected name is protected.
+    /// `X_User_Id` and `x.user.id` reach many frameworks as the same variable as `X-User-ID`, some
+    /// let even `x~user~id` do so: every spelling of a protected name is protected.
     fn is_protected(&self, name: &str) -> bool {
         if starts_like(name, PROTECTED_FAMILY) {
             return true;
@@ -171,13 +178,13 @@ impl HeaderPolicy {
     }
 }
 
-/// Whether `name` starts with `pattern`, whose dashes stand for underscores and dots too.
-fn starts_like(name: &str, pattern: &str) -> bool {
+/// Whether `name` starts with `pattern`, whose dashes stand for all that is neither letter nor digit.
+pub(super) fn starts_like(name: &str, pattern: &str) -> bool {
     name.len() >= pattern.len()
         && pattern
             .bytes()
             .zip(name.bytes())
-            .all(|(p, n)| p == n || (p == b'-' && matches!(n, b'_' | b'.')))
+            .all(|(p, n)| p == n || (p == b'-' && !n.is_ascii_alphanumeric()))
 }
 
 /// Takes a header out of its place, without Pingora's second map for the case of names.
@@ -195,7 +202,7 @@ pub fn forget_case(request: &mut RequestHeader) {
 }
 
 fn is_odd(name: &str) -> bool {
-    name.bytes().any(|b| matches!(b, b'_' | b'.'))
+    name.bytes().any(|b| b != b'-' && !b.is_ascii_alphanumeric())
 }
 
 fn length_bit(name: &str) -> u64 {
@@ -216,7 +223,11 @@ impl Forwarded {
         let (mut proto, mut host) = (None, None);
         if told.is_trusted_peer {
             for value in headers.get_all(X_FORWARDED_FOR) {
-                if let Ok(text) = value.to_str() {
+                let (text, is_whole) = readable_end(value.as_bytes());
+                if !is_whole {
+                    chain.clear();
+                }
+                if !text.is_empty() {
                     chain.push_str(text);
                     chain.push_str(", ");
                 }
@@ -270,12 +281,14 @@ mod tests {
             "x_user_id",
             "x.user.id",
             "x-user_id",
+            "x~user!id",
             "x_user-id",
             "x_real.ip",
             "x.user_roles",
             "x_forwarded.for",
             "x-forwarded-uri",
             "transfer_encoding",
+            "transfer~encoding",
         ] {
             assert!(policy.is_protected(name), "{name}");
         }

@@ -71,6 +71,7 @@ impl Connect for PatientConnect {
         let socket = PatientSocket {
             stream,
             polls_left: 0,
+            answer_timeout: self.answer_timeout,
             answer_due: Some(Box::pin(tokio::time::sleep(self.answer_timeout))),
         };
         Ok(VirtualSocketStream::new(Box::new(socket)).into())
@@ -81,9 +82,14 @@ impl Connect for PatientConnect {
 struct PatientSocket {
     stream: TcpStream,
     polls_left: u8,
-    /// Until the first byte has come.
+    answer_timeout: Duration,
+    /// Until the answer has turned out to be a tunnel: any other may not take longer than without
+    /// an Upgrade header.
     answer_due: Option<Pin<Box<Sleep>>>,
 }
+
+/// How the answer begins that opens a tunnel.
+const SWITCHING: &[u8] = b"HTTP/1.1 101";
 
 impl AsyncRead for PatientSocket {
     fn poll_read(
@@ -96,13 +102,18 @@ impl AsyncRead for PatientSocket {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if read.is_ready() {
-            self.answer_due = None;
-        } else if let Some(due) = &mut self.answer_due
-            && due.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        let Self { answer_timeout, answer_due, .. } = &mut *self;
+        let Some(due) = answer_due else { return read };
+        if read.is_pending() {
+            if due.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        } else if buf.filled().get(before..).is_some_and(|bytes| bytes.starts_with(SWITCHING)) {
+            *answer_due = None;
+        } else {
+            due.as_mut().reset(tokio::time::Instant::now() + *answer_timeout);
         }
         read
     }

@@ -1,5 +1,6 @@
 //! An outage never looks like a policy, and ends when its cause does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use auth_gateway::dev::issuer::{Algorithm, Fault};
@@ -409,5 +410,15 @@ fn no_upgrade_header_buys_time() {
             wire.send(world.gateway.bytes("GET", "/slow/page", headers)).await;
             wire.reply("GET").await.unwrap().refused(504, "upstream_timeout");
         }
+        world.upstream.release();
+        // Nor does an answer that begins, and is no tunnel.
+        let (chunks, body) = tokio::sync::mpsc::unbounded_channel();
+        chunks.send(b"begun".to_vec()).unwrap();
+        world.upstream.answer(Answer::Chunks(Arc::new(tokio::sync::Mutex::new(body))));
+        let websocket = [("Connection", "Upgrade"), ("Upgrade", "websocket"), key];
+        let mut wire = world.gateway.connect().await;
+        wire.send(world.gateway.bytes("GET", "/slow/page", &websocket)).await;
+        let cut = tokio::time::timeout(SOON, wire.rest()).await.expect("the answer is cut");
+        assert!(!cut.ends_with(b"0\r\n\r\n"), "{}", cut.escape_ascii());
     });
 }

@@ -246,8 +246,16 @@ fn metrics_and_openfga_are_for_direct_private_peers() {
         let world = World::lease().await;
         let get = |path: &str| world.gateway.get(path);
         get("/metrics").send().await.is(200);
-        for name in ["X-Forwarded-For", "Forwarded", "X-Real-IP"] {
-            let value = if name == "Forwarded" { "for=192.0.2.1" } else { "192.0.2.1" };
+        for (name, value) in [
+            ("X-Forwarded-For", "192.0.2.1"),
+            ("X-Forwarded-Proto", "https"),
+            ("Forwarded", "for=192.0.2.1"),
+            ("X-Real-IP", "192.0.2.1"),
+            ("Via", "1.1 cdn"),
+            // A page that a private user has opened: OpenFGA would take its text for JSON.
+            ("Origin", "https://evil.example"),
+            ("Sec-Fetch-Site", "cross-site"),
+        ] {
             let answer = get("/metrics").header(name, value).send().await;
             answer.refused_for_one_of(answer.status, &["private_only", "not_found"]);
             assert!(matches!(answer.status, 403 | 404), "{answer:?}");
