@@ -59,6 +59,11 @@ fn check_size(size: usize, header: &RequestHeader, limits: &MessageLimits) -> Re
 /// RFC 9112 section 3: method, target and version with one space between, ended by CR LF. The URI
 /// parser silently cuts fragments off, so they are looked for here.
 fn check_request_line(raw: &[u8]) -> Result<(), Reason> {
+    let mut raw = raw;
+    // Section 2.2: empty lines before the request line are to be ignored.
+    while let Some(rest) = raw.strip_prefix(b"\r\n") {
+        raw = rest;
+    }
     let Some(end) = raw.iter().position(|byte| *byte == b'\n') else {
         return Err(Reason::BadRequest);
     };
@@ -97,9 +102,11 @@ fn names_content_length(raw: &[u8]) -> bool {
 /// What rules can be about.
 pub(super) const ORDINARY_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// TRACE echoes headers, CONNECT opens tunnels; no rule can want either.
+/// TRACE echoes headers, CONNECT opens tunnels; no rule can want either. Nor can a rule name `get`,
+/// which is not GET (RFC 9110 section 9.1), but which some applications take for it.
 fn check_method(method: &Method) -> Result<(), Reason> {
-    if matches!(*method, Method::TRACE | Method::CONNECT) {
+    let has_lower_case = || method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+    if matches!(*method, Method::TRACE | Method::CONNECT) || has_lower_case() {
         return Err(Reason::MethodNotAllowed);
     }
     Ok(())
@@ -146,8 +153,9 @@ mod tests {
 
     #[test]
     fn request_lines_with_more_than_one_reading_are_refused() {
-        let cases: [(&[u8], Option<Reason>); 7] = [
+        let cases: [(&[u8], Option<Reason>); 8] = [
             (b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n", None),
+            (b"\r\n\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n", None),
             (b"GET /a HTTP/1.1\nHost: a\r\n\r\n", Some(Reason::BadRequest)),
             (b"GET  /a HTTP/1.1\r\n\r\n", Some(Reason::BadRequest)),
             (b"GET /a b HTTP/1.1\r\n\r\n", Some(Reason::BadRequest)),

@@ -223,6 +223,11 @@ fn methods_that_no_rule_can_want_are_refused() {
         let connect =
             format!("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n\r\n", world.upstream.authority());
         assert_eq!(world.gateway.raw(connect).await.unwrap().status, 405);
+        // Not GET, but some applications would take it for that.
+        for method in ["get", "Get", "head"] {
+            let request = world.gateway.bytes(method, "/public/a", &[]);
+            assert_eq!(world.gateway.raw(request).await.unwrap().status, 405, "{method}");
+        }
         world.saw_nothing();
     });
 }
