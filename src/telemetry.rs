@@ -201,10 +201,12 @@ pub fn install(level: &str, sink: Sink) -> Result<(), TelemetryError> {
 /// info says nothing that our own lines do not.
 fn is_ours_or_harmless(event: &Metadata<'_>) -> bool {
     let target = event.target();
-    // pingora_proxy reports every client that breaks off, at error level; the access log has those
-    // that matter.
+    // These report every client that breaks off or cannot spell, at error level, and quote what it
+    // sent; the access log has those that matter.
+    let quotes = ["pingora_proxy", "pingora_core::apps", "pingora_core::protocols::http"];
     target.starts_with("auth_gateway")
-        || (*event.level() <= Level::WARN && !target.starts_with("pingora_proxy"))
+        || (*event.level() <= Level::WARN
+            && !quotes.iter().any(|module| target.starts_with(module)))
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl Proxy {
                 admission.decided(),
             ),
         };
-        let error = error.map(ToString::to_string);
+        let error = error.map(describe);
         let host = header.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
         let line = Line {
             started: ctx.started,
@@ -71,4 +71,24 @@ impl Proxy {
         };
         line.record(sink);
     }
+}
+
+/// Where, what, and the cause that is not Pingora's. Its contexts are left out: they quote messages,
+/// with credentials and cookies in them.
+fn describe(error: &Error) -> String {
+    let mut text = format!("{} {}", error.esource().as_str(), error.etype().as_str());
+    let mut outer = error;
+    while let Some(cause) = outer.cause.as_deref() {
+        let Some(inner) = cause.downcast_ref::<Box<Error>>() else {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            break;
+        };
+        if inner.etype() != outer.etype() {
+            text.push_str(": ");
+            text.push_str(inner.etype().as_str());
+        }
+        outer = inner;
+    }
+    text
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::gateway::{Gateway, Plan};
 use crate::support::process::free_port;
+use crate::support::upstream::Answer;
 use crate::support::world::{guide_rules, story_rules};
 use crate::support::{Mint, SOON, World, eventually, sockets, story};
 
@@ -210,6 +212,29 @@ fn no_token_is_ever_written() {
         world.gateway.wrote_no_token();
         let secret = &world.issuer.settings().client_secret;
         assert!(!output.contains(secret.as_str()));
+    });
+}
+
+#[test]
+fn messages_that_cannot_be_parsed_are_not_quoted() {
+    story(async {
+        let world = World::build().env("ADMIN_TOKEN", "s3cr3t-of-the-admin").start().await;
+        let bad = "bad header\u{1}: x\r\n\r\n";
+        let head =
+            "GET /rules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cr3t-of-the-admin\r\n";
+        for port in [world.gateway.admin_port(), world.gateway.port()] {
+            let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            stream.write_all(format!("{head}{bad}").as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer).await;
+        }
+        let cookie = "session=s3cr3t-of-the-application";
+        let answer = Answer::status(200).with_header("Set-Cookie", cookie);
+        world.upstream.answer(answer.with_header("bad header\u{1}", "x"));
+        world.gateway.get("/public/page").send().await.refused(502, "upstream_failed");
+        let line = world.gateway.await_access(|line| line["status"] == 502).await;
+        assert_eq!(line["error"], "Upstream InvalidHTTPHeader: invalid header name", "{line}");
+        assert!(!world.gateway.output().contains("s3cr3t"), "{}", world.gateway.output());
     });
 }
 
