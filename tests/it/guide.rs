@@ -221,13 +221,32 @@ fn a_refused_token_is_explained_in_the_log() {
         let world = World::lease().await;
         let (gateway, token) = (&world.gateway, world.token("ann").expired());
         let refused = gateway.get("/api/report").bearer(token).send().await;
-        refused.refused(401, "expired");
+        let id = refused.refused(401, "expired").header("x-request-id").to_owned();
         let line = gateway
             .await_log(|line| {
-                line["message"] == "JWT validation failed" && line["reason"] == "expired"
+                line["message"] == "JWT validation failed" && line["request_id"] == id.as_str()
             })
             .await;
-        assert_ne!(line["cause"].as_str().unwrap_or_default(), "", "{line}");
+        assert_eq!((&line["reason"], &line["cause"]), (&json!("expired"), &json!("expired")));
+        assert_eq!(line["rule"], "get /api/*path");
+        let detail = line["detail"].as_str().unwrap_or_default();
+        assert!(detail.starts_with("token says it expired "), "{line}");
+        assert!(line.get("hint").is_none(), "{line}");
+        world.saw_nothing();
+    });
+}
+
+#[test]
+fn an_opaque_token_without_introspection_is_explained_in_the_log() {
+    story(async {
+        let client = World::build().env("ZITADEL_CLIENT_ID", "").env("ZITADEL_CLIENT_SECRET", "");
+        let world = client.start().await;
+        let pat = world.token("ann").opaque_token();
+        let refused = world.gateway.get("/api/report").bearer(pat).send().await;
+        refused.refused(401, "malformed_token");
+        let line = world.gateway.await_message("JWT validation failed").await;
+        let hint = line["hint"].as_str().unwrap_or_default();
+        assert!(hint.contains("ZITADEL_CLIENT_ID") && hint.contains("_SECRET"), "{line}");
         world.saw_nothing();
     });
 }
