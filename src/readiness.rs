@@ -27,12 +27,15 @@ pub struct Readiness {
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "a report of independent facts")]
 pub struct Report {
-    /// Whether everything below is as it should be.
+    /// Whether this replica should get traffic: `keys_loaded` and not `draining`. What else is amiss
+    /// below it would be on every replica, and does not concern every route.
     pub ready: bool,
     /// Every issuer's keys are loaded.
     pub keys_loaded: bool,
-    /// An authorization model is pinned.
+    /// An authorization model is pinned; without one, rules that ask OpenFGA are answered 503.
     pub model_known: bool,
+    /// Why the last look-up of the model failed, if it did.
+    pub model_error: Option<String>,
     /// After SIGTERM.
     pub draining: bool,
     /// Version of the rules in force.

@@ -170,6 +170,7 @@ impl House {
                 model_id: settings.openfga.model_id.clone(),
                 watch: Arc::clone(&self.model),
                 interval: settings.openfga.model_refresh,
+                clock: Arc::clone(&self.clock),
             };
             background.add(refresh.run(background.shutdown()));
         }
@@ -221,6 +222,7 @@ impl House {
 
     pub(super) fn admin(&self, settings: &Settings) -> Admin {
         let (model, sync_status) = (Arc::clone(&self.model), self.sync_status.clone());
+        let look_ups = Arc::clone(&self.model);
         Admin {
             gate: Arc::clone(&self.gate),
             readiness: Arc::clone(&self.readiness),
@@ -228,6 +230,7 @@ impl House {
             reload: Arc::clone(&self.reload),
             parts: Parts {
                 model_known: Box::new(move || model.current().is_some()),
+                model_error: Box::new(move || look_ups.fault().map(|fault| fault.to_string())),
                 redis_connected: Box::new(move || {
                     sync_status.as_ref().map(|status| status.state().connected)
                 }),

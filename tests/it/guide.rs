@@ -262,7 +262,38 @@ fn an_unreachable_openfga_is_explained_in_the_log() {
         let line = world.gateway.await_message("Failed to connect to OpenFGA").await;
         assert_eq!(line["reason"], "authorization_unavailable");
         assert_ne!(line["cause"].as_str().unwrap_or_default(), "", "{line}");
+        assert_eq!(line["store_id"], world.store.as_str());
+        let url = line["url"].as_str().unwrap_or_default();
+        assert!(url.starts_with(&world.openfga.url()), "{line}");
         world.saw_nothing();
+    });
+}
+
+#[test]
+fn an_openfga_that_was_never_reached_is_explained_in_the_log_and_the_readiness_details() {
+    story(async {
+        let world = World::build();
+        let services = world.services().await;
+        services.openfga.down();
+        let gateway = Gateway::start(&world.plan(&services)).await;
+        let line = gateway.await_message("Failed to connect to OpenFGA").await;
+        assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("refused")), "{line}");
+        let hint = line["hint"].as_str().unwrap_or_default();
+        assert!(hint.ends_with("every 1s"), "{line}");
+        let token = services.issuer.token("ann");
+        let refused = gateway.get("/api/report").bearer(token).send().await;
+        refused.refused(503, "authorization_unavailable");
+        let details = gateway.admin(Method::GET, "/readyz").send().await.is(200).json();
+        assert_eq!(details["model_known"], false);
+        let error = details["model_error"].as_str().unwrap_or_default();
+        assert!(error.contains("refused"), "{details}");
+
+        services.openfga.up().await;
+        // It has lost its store, and says so: another cause.
+        gateway
+            .await_log(|line| line["cause"].as_str().is_some_and(|c| c.contains("not_found")))
+            .await;
+        services.upstream.saw_nothing();
     });
 }
 

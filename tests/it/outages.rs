@@ -56,6 +56,8 @@ fn an_openfga_that_hangs_costs_a_deadline_and_no_wrong_answer() {
         world.saw_nothing();
         world.recorder().set(Passage::Open);
         is_admitted(&world.gateway, &token).await;
+        let line = world.gateway.await_message("OpenFGA is reachable again").await;
+        assert_eq!(line["store_id"], world.store.as_str());
 
         // A failure is never remembered as a decision.
         let bob = world.viewer("bob").await;
