@@ -302,8 +302,10 @@ fn an_unreachable_redis_is_explained_in_the_log() {
     story(async {
         let nobody = crate::support::redis::Redis::not_started();
         let world = World::build().without_redis().env("REDIS_URL", &nobody.url()).start().await;
-        let line = world.gateway.await_message("Rate limiting skipped").await;
-        assert_ne!(line["cause"].as_str().unwrap_or_default(), "", "{line}");
+        let line = world.gateway.await_log(|l| l["message"] == "Rate limiting skipped").await;
+        assert_eq!(line["reason"], "redis_unavailable");
+        assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("refused")), "{line}");
+        assert_eq!(line["hint"], "ensure that Redis is running and REDIS_URL is correct");
         world.gateway.get("/api/report").bearer(world.token("ann")).send().await.is(200);
     });
 }
