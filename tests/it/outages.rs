@@ -129,6 +129,10 @@ fn an_issuer_that_is_down_at_the_start_delays_protected_routes_only() {
         gateway.get("/public/page").send().await.is(200);
         let details = gateway.admin(reqwest::Method::GET, "/readyz").send().await;
         assert_eq!(details.status, 503, "{details:?}");
+        let line = gateway.await_message("failed to load keys").await;
+        let cause = line["cause"].as_str().unwrap_or_default();
+        assert!(cause.contains("/.well-known/") && cause.contains("refused"), "{line}");
+        assert!(line["hint"].as_str().is_some_and(|h| h.contains("every second")), "{line}");
 
         services.issuer.up().await.unwrap();
         is_admitted(&gateway, &token).await;

@@ -372,6 +372,16 @@ async fn redirects_errors_and_oversized_documents_are_refused() {
 #[tokio::test]
 async fn an_issuer_can_be_reached_at_another_address() {
     let site = Site::issuer(&jwks(&[&P256])).await;
+#[tokio::test]
+async fn a_connection_that_fails_is_told_by_what_the_system_says() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+    let url = format!("http://{}", listener.local_addr().expect("address"));
+    drop(listener);
+    let error = load(&IssuerSettings::new(&url)).await.expect_err("nobody there").to_string();
+    let expected = format!("no answer from {url}/.well-known/openid-configuration: ");
+    assert!(error.starts_with(&expected) && error.contains("Connection refused"), "{error}");
+}
+
     site.discovery(&json!({
         "issuer": ISSUER,
         "jwks_uri": format!("{ISSUER}/keys?v=1"),
