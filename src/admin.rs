@@ -37,6 +37,8 @@ pub struct Admin {
 
 /// Questions to other parts, asked when `/readyz` is.
 pub struct Parts {
+    /// Whether tokens can be verified.
+    pub keys_loaded: Box<dyn Fn() -> bool + Send + Sync>,
     /// Whether an authorization model is pinned.
     pub model_known: Box<dyn Fn() -> bool + Send + Sync>,
     /// Why the last look-up of the model failed, if it did.
@@ -72,7 +74,7 @@ impl Admin {
 
     fn ready(&self) -> Response<Vec<u8>> {
         let rules_error = self.readiness.rules_error();
-        let (keys_loaded, draining) = (self.readiness.keys_loaded(), self.readiness.draining());
+        let (keys_loaded, draining) = ((self.parts.keys_loaded)(), self.readiness.draining());
         let report = Report {
             // A broken rule file, an unknown model or an absent Redis does not take a replica out of
             // service: it serves what it can, and the details say so.

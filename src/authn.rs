@@ -131,7 +131,12 @@ impl Authenticator {
         self.events.generation()
     }
 
-    /// Whether the keys of every issuer have been loaded.
+    /// Whether every issuer has keys that are young enough to verify with.
+    pub fn can_verify(&self, now: Now) -> bool {
+        self.issuers.iter().all(|issuer| issuer.keys.are_believed(now))
+    }
+
+    /// Whether the keys of every issuer have been loaded, however long ago.
     pub fn is_ready(&self) -> bool {
         self.events.is_ready()
     }

@@ -118,7 +118,7 @@ impl Metrics {
             )?,
             keys_loaded: gauge(
                 "auth_gateway_keys_loaded",
-                "1 while every issuer's keys are loaded.",
+                "1 while tokens can be verified: every issuer's keys are loaded and young enough.",
             )?,
             checks: gauge(
                 "auth_gateway_checks_asked",

@@ -187,6 +187,32 @@ fn known_keys_outlive_an_outage_of_the_issuer() {
 }
 
 #[test]
+fn keys_that_have_grown_too_old_are_no_longer_reported_as_loaded() {
+    story(async {
+        let issuer = serde_yaml::to_value(json!([{"url": "${ZITADEL_ISSUER_URL}",
+            "audience": "any", "refresh_keys": "1s", "keep_keys": "2s"}]));
+        let world = World::build().set("issuers", issuer.unwrap()).start().await;
+        let reported = async || {
+            let details = world.gateway.admin(reqwest::Method::GET, "/readyz").send().await;
+            let gauge = world.gateway.metric("auth_gateway_keys_loaded", &[]).await;
+            (details.status, details.json()["keys_loaded"].as_bool(), gauge)
+        };
+        let follows = async |expected| {
+            eventually("probes and metrics follow", SOON, async || {
+                (reported().await == expected).then_some(())
+            })
+            .await;
+        };
+        follows((200, Some(true), Some(1.0))).await;
+        world.issuer.down().await;
+        follows((503, Some(false), Some(0.0))).await;
+        assert_eq!(world.gateway.get("/health").send().await.status, 200);
+        world.issuer.up().await.unwrap();
+        follows((200, Some(true), Some(1.0))).await;
+    });
+}
+
+#[test]
 fn opaque_tokens_need_the_issuer_and_say_so() {
     story(async {
         let world = World::start().await;

@@ -89,11 +89,14 @@ async fn the_last_good_keys_serve_through_an_outage_until_the_hard_limit() {
     world.keys.refresh().await;
     // What is verified in the last moment is believed for no longer than the key.
     assert_eq!(world.verify(&P256).await, Ok(world.clock.now().unix_millis()));
+    assert!(world.keys.are_believed(world.clock.now()));
     world.clock.advance(Duration::from_millis(1));
     assert_eq!(world.verify(&P256).await, Err(Refusal::KeysUnavailable));
+    assert!(!world.keys.are_believed(world.clock.now()));
     world.source.then(Some(jwks(&[&P256])));
     world.keys.refresh().await;
     assert!(world.verify(&P256).await.is_ok());
+    assert!(world.keys.are_believed(world.clock.now()));
 }
 
 #[tokio::test]
@@ -370,9 +373,6 @@ async fn redirects_errors_and_oversized_documents_are_refused() {
 }
 
 #[tokio::test]
-async fn an_issuer_can_be_reached_at_another_address() {
-    let site = Site::issuer(&jwks(&[&P256])).await;
-#[tokio::test]
 async fn a_connection_that_fails_is_told_by_what_the_system_says() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
     let url = format!("http://{}", listener.local_addr().expect("address"));
@@ -382,6 +382,9 @@ async fn a_connection_that_fails_is_told_by_what_the_system_says() {
     assert!(error.starts_with(&expected) && error.contains("Connection refused"), "{error}");
 }
 
+#[tokio::test]
+async fn an_issuer_can_be_reached_at_another_address() {
+    let site = Site::issuer(&jwks(&[&P256])).await;
     site.discovery(&json!({
         "issuer": ISSUER,
         "jwks_uri": format!("{ISSUER}/keys?v=1"),
