@@ -289,9 +289,11 @@ fn an_openfga_that_was_never_reached_is_explained_in_the_log_and_the_readiness_d
         assert!(error.contains("refused"), "{details}");
 
         services.openfga.up().await;
-        // It has lost its store, and says so: another cause.
+        // It has lost its store, models and all: another cause.
         gateway
-            .await_log(|line| line["cause"].as_str().is_some_and(|c| c.contains("not_found")))
+            .await_log(|line| {
+                line["cause"].as_str().is_some_and(|cause| cause.contains("no authorization model"))
+            })
             .await;
         services.upstream.saw_nothing();
     });
