@@ -63,6 +63,10 @@ impl ModelWatch {
         self.fault.load_full()
     }
 
+    pub(super) fn set_fault(&self, fault: Option<Arc<CheckFault>>) {
+        self.fault.store(fault);
+    }
+
     /// What the log was told; those who look up and those who check tell it once.
     pub(super) fn outages(&self) -> &OutageLog {
         &self.outages
@@ -121,13 +125,13 @@ impl ModelRefresh {
     }
 
     fn report(&self, outcome: Result<(), CheckFault>, pause: Duration) {
+        let fault = outcome.err().map(Arc::new);
+        self.watch.set_fault(fault.clone());
         let (outages, place) = (self.watch.outages(), self.client.place());
-        if let Err(fault) = &outcome {
-            outages.lookup_failed(fault, place, pause, self.clock.now());
-        } else {
-            outages.answered(Some(place));
+        match fault {
+            Some(fault) => outages.lookup_failed(&fault, place, pause, self.clock.now()),
+            None => outages.answered(Some(place)),
         }
-        self.watch.fault.store(outcome.err().map(Arc::new));
     }
 
     async fn refresh(&self) -> Result<(), CheckFault> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::CheckFault;
+use super::{CheckFault, is_outage};
 use crate::clock::Now;
 
 /// Time between two lines about the same cause.
@@ -23,9 +23,17 @@ pub struct Place<'a> {
     pub store_id: &'a str,
 }
 
+/// Who suffers.
+#[derive(Debug, Clone, Copy)]
+enum Sufferer {
+    Request,
+    LookUp,
+}
+
 /// What was told last, by look-ups of the model and by checks alike.
 #[derive(Debug, Default)]
 pub(super) struct OutageLog {
+    /// Whether an outage was told whose end was not.
     is_told: AtomicBool,
     last: Mutex<Option<Told>>,
 }
@@ -39,7 +47,7 @@ struct Told {
 impl OutageLog {
     /// A request could not be decided.
     pub(super) fn request_failed(&self, fault: &CheckFault, place: Option<Place<'_>>, now: Now) {
-        if self.is_news(fault, true, now) {
+        if self.is_news(fault, Sufferer::Request, now) {
             tell(fault, place, "verify OPENFGA_URL, OPENFGA_STORE_ID and network connectivity");
         }
     }
@@ -52,7 +60,7 @@ impl OutageLog {
         pause: Duration,
         now: Now,
     ) {
-        if self.is_news(fault, false, now) {
+        if self.is_news(fault, Sufferer::LookUp, now) {
             let hint = format!(
                 "verify OPENFGA_URL, OPENFGA_STORE_ID and network connectivity; \
                  tried again every {pause:?}"
@@ -69,7 +77,8 @@ impl OutageLog {
         }
     }
 
-    fn is_news(&self, fault: &CheckFault, repeat: bool, now: Now) -> bool {
+    fn is_news(&self, fault: &CheckFault, sufferer: Sufferer, now: Now) -> bool {
+        let is_look_up = matches!(sufferer, Sufferer::LookUp);
         let mut last = self.last.lock();
         if let Some(told) = &*last {
             let age = now.since(told.at);
@@ -78,12 +87,15 @@ impl OutageLog {
             }
             let is_told = self.is_told.load(Ordering::Relaxed);
             let is_known = fault.is_consequence() || fault.to_string() == told.cause;
-            if is_known && (age < SAME_CAUSE || (is_told && !repeat)) {
+            if is_known && (age < SAME_CAUSE || (is_told && is_look_up)) {
                 return false;
             }
         }
         *last = Some(Told { at: now, cause: fault.to_string() });
-        self.is_told.store(true, Ordering::Relaxed);
+        // A question that is refused says nothing about whether OpenFGA can be reached.
+        if is_look_up || is_outage(Some(fault)) {
+            self.is_told.store(true, Ordering::Relaxed);
+        }
         true
     }
 }
@@ -123,18 +135,25 @@ mod tests {
             (11_000, down("no route"), false),
             (11_001, down("no route"), true),
         ] {
-            assert_eq!(log.is_news(&fault, true, at(millis)), expected, "{millis} {fault}");
+            assert_eq!(
+                log.is_news(&fault, Sufferer::Request, at(millis)),
+                expected,
+                "{millis} {fault}"
+            );
         }
     }
 
     #[test]
     fn look_ups_tell_a_cause_once_until_it_changes_or_the_outage_ends() {
         let log = OutageLog::default();
-        assert!(log.is_news(&down("refused"), false, at(0)));
-        assert!(!log.is_news(&down("refused"), false, at(60_000)));
-        assert!(log.is_news(&CheckFault::NoModel, false, at(61_000)));
+        assert!(log.is_news(&down("refused"), Sufferer::LookUp, at(0)));
+        assert!(!log.is_news(&down("refused"), Sufferer::LookUp, at(60_000)));
+        assert!(log.is_news(&CheckFault::NoModel, Sufferer::LookUp, at(61_000)));
         log.answered(None);
-        assert!(!log.is_news(&CheckFault::NoModel, false, at(62_000)), "told a second ago");
-        assert!(log.is_news(&CheckFault::NoModel, false, at(72_000)));
+        assert!(
+            !log.is_news(&CheckFault::NoModel, Sufferer::LookUp, at(62_000)),
+            "told a second ago"
+        );
+        assert!(log.is_news(&CheckFault::NoModel, Sufferer::LookUp, at(72_000)));
     }
 }
