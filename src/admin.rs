@@ -37,8 +37,12 @@ pub struct Admin {
 
 /// Questions to other parts, asked when `/readyz` is.
 pub struct Parts {
+    /// Whether tokens can be verified.
+    pub keys_loaded: Box<dyn Fn() -> bool + Send + Sync>,
     /// Whether an authorization model is pinned.
     pub model_known: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Why the last look-up of the model failed, if it did.
+    pub model_error: Box<dyn Fn() -> Option<String> + Send + Sync>,
     /// Whether counts are exchanged; `None` without Redis.
     pub redis_connected: Box<dyn Fn() -> Option<bool> + Send + Sync>,
 }
@@ -70,13 +74,14 @@ impl Admin {
 
     fn ready(&self) -> Response<Vec<u8>> {
         let rules_error = self.readiness.rules_error();
-        let (keys_loaded, draining) = (self.readiness.keys_loaded(), self.readiness.draining());
+        let (keys_loaded, draining) = ((self.parts.keys_loaded)(), self.readiness.draining());
         let report = Report {
-            // A broken rule file or an absent Redis does not take a replica out of service: it
-            // serves with what it has, and the details say so.
+            // A broken rule file, an unknown model or an absent Redis does not take a replica out of
+            // service: it serves what it can, and the details say so.
             ready: keys_loaded && !draining,
             keys_loaded,
             model_known: (self.parts.model_known)(),
+            model_error: (self.parts.model_error)(),
             draining,
             rules_version: self.gate.policy().rules().version().to_owned(),
             rules_error,

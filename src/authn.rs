@@ -32,6 +32,7 @@ mod algorithm;
 pub mod bearer;
 pub mod cache;
 mod claims;
+mod explain;
 mod introspection;
 mod json;
 mod jwt;
@@ -108,7 +109,7 @@ impl Authenticator {
             Shape::Opaque => {
                 let mut introspections =
                     self.issuers.iter().filter_map(|i| i.introspection.as_ref());
-                let introspection = introspections.next().ok_or(Refusal::MalformedToken)?;
+                let introspection = introspections.next().ok_or(Refusal::NotIntrospected)?;
                 introspection.verify(bearer.token(), now).await?
             }
         };
@@ -119,8 +120,7 @@ impl Authenticator {
         let jws = Jws::parse(token)?;
         let claims = Claims::parse(jws.payload())?;
         let url = claims.text("iss")?.ok_or(Refusal::MalformedToken)?;
-        let issuer = self.issuers.iter().find(|issuer| *issuer.realm.issuer == *url);
-        let issuer = issuer.ok_or(Refusal::WrongIssuer)?;
+        let issuer = self.issuer(url).ok_or(Refusal::WrongIssuer)?;
         let claimed = issuer.read(&jws, &claims, now)?;
         let believed_until = issuer.keys.verify(&jws, now).await?;
         Ok((claimed.principal, claimed.expiry.min(believed_until)))
@@ -131,7 +131,12 @@ impl Authenticator {
         self.events.generation()
     }
 
-    /// Whether the keys of every issuer have been loaded.
+    /// Whether every issuer has keys that are young enough to verify with.
+    pub fn can_verify(&self, now: Now) -> bool {
+        self.issuers.iter().all(|issuer| issuer.keys.are_believed(now))
+    }
+
+    /// Whether the keys of every issuer have been loaded, however long ago.
     pub fn is_ready(&self) -> bool {
         self.events.is_ready()
     }

@@ -10,6 +10,7 @@ mod embedded;
 #[allow(missing_docs, reason = "fields and variants of OpenFGA's own vocabulary")]
 pub mod engine;
 pub mod model;
+mod outage;
 pub mod question;
 
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use crate::clock::{Now, SharedClock};
 use crate::flight::Flights;
 use cache::{DecisionCache, Found};
 use model::ModelWatch;
+use outage::OutageLog;
+pub use outage::Place;
 pub use question::{Check, Consistency, Question};
 
 /// Why no decision could be had.
@@ -65,11 +68,23 @@ pub enum CheckFault {
     CircuitOpen,
 }
 
+impl CheckFault {
+    /// Whether it only follows from faults that came before it.
+    const fn is_consequence(&self) -> bool {
+        matches!(self, Self::Overloaded | Self::CircuitOpen)
+    }
+}
+
 /// Who decides: a server over the network, or an engine in process.
 #[async_trait]
 pub trait Decide: Send + Sync {
     /// Evaluates one check against the authorization model `model_id`.
     async fn decide(&self, check: &Check, model_id: &str) -> Result<bool, CheckFault>;
+
+    /// Where it asks, when that is over the network.
+    fn place(&self) -> Option<Place<'_>> {
+        None
+    }
 }
 
 /// Whom to ask.
@@ -139,11 +154,7 @@ pub struct Authorizer {
     breaker: Arc<Breaker>,
     clock: SharedClock,
     asked: AtomicU64,
-    last_fault_logged: AtomicU64,
 }
-
-/// At most one log line per outage and this many milliseconds.
-const FAULT_LOG_MILLIS: u64 = 10_000;
 
 impl Authorizer {
     /// An authorizer that asks `authority` about the model that `model` pins.
@@ -162,7 +173,6 @@ impl Authorizer {
             breaker: Arc::new(Breaker::new(5, Duration::from_secs(1))),
             clock,
             asked: AtomicU64::new(0),
-            last_fault_logged: AtomicU64::new(0),
         }
     }
 
@@ -172,12 +182,15 @@ impl Authorizer {
             Authority::Remote(decider) => decider,
             Authority::Embedded(store) => {
                 let allowed = embedded::decide(store, question)
-                    .inspect_err(|fault| self.log_fault(fault, now))?;
+                    .inspect_err(|fault| self.outages().request_failed(fault, None, now))?;
                 return Ok(Decision { allowed, source: Source::Embedded });
             }
         };
         let Some(model) = self.model.current() else {
-            self.log_fault(&CheckFault::NoModel, now);
+            // The request fails for lack of a model; what helps the operator is why there is none.
+            let fault = self.model.fault();
+            let fault = fault.as_deref().unwrap_or(&CheckFault::NoModel);
+            self.outages().request_failed(fault, decider.place(), now);
             return Err(CheckFault::NoModel);
         };
         let found = self.cache.find(question, model.generation, now);
@@ -187,9 +200,12 @@ impl Authorizer {
             return Ok(Decision { allowed, source: Source::Cache });
         }
         match self.ask(decider, question, &model, now).await {
-            Ok(allowed) => Ok(Decision { allowed, source: Source::Fresh }),
+            Ok(allowed) => {
+                self.outages().answered(decider.place());
+                Ok(Decision { allowed, source: Source::Fresh })
+            }
             Err(fault) => {
-                self.log_fault(&fault, now);
+                self.outages().request_failed(&fault, decider.place(), now);
                 // A question that OpenFGA refuses is no outage, and who wants a recent answer does
                 // not want an old one.
                 let may_be_stale =
@@ -252,22 +268,8 @@ impl Authorizer {
         Ok(allowed)
     }
 
-    fn log_fault(&self, fault: &CheckFault, now: Now) {
-        let last = self.last_fault_logged.load(Ordering::Relaxed);
-        let due = now.mono_millis().saturating_sub(last) >= FAULT_LOG_MILLIS;
-        let won = due
-            && self
-                .last_fault_logged
-                .compare_exchange(last, now.mono_millis(), Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if won {
-            tracing::warn!(
-                reason = "authorization_unavailable",
-                cause = %fault,
-                hint = "verify OPENFGA_URL, OPENFGA_STORE_ID and network connectivity",
-                "Failed to connect to OpenFGA"
-            );
-        }
+    fn outages(&self) -> &OutageLog {
+        self.model.outages()
     }
 }
 

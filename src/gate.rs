@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::authn::{Authenticator, Bearer, Principal, Refusal, TokenCache, bearer};
 use crate::authz::{Authorizer, CheckFault, Consistency, Question, Source};
@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     /// Who is at the other end.
     pub client: Client,
+    /// By which the log calls the request.
+    pub request_id: &'a HeaderValue,
 }
 
 /// Who is at the other end.
@@ -165,7 +167,7 @@ impl Gate {
         if rule.is_public() {
             return self.limit_rule(request, rule, None, now, known);
         }
-        let caller = self.authenticate(request, now, known).await?;
+        let caller = self.authenticate(request, rule, now, known).await?;
         let caller = &*known.caller.insert(caller);
         let caller = Arc::clone(caller);
         self.limit_rule(request, rule, Some(&caller), now, known)?;
@@ -187,6 +189,7 @@ impl Gate {
     async fn authenticate(
         &self,
         request: &Request<'_>,
+        rule: &Bound,
         now: Now,
         known: &mut Evidence,
     ) -> Result<Arc<Caller>, Refused> {
@@ -196,17 +199,19 @@ impl Gate {
         if let Some(caller) = self.callers.get(bearer.token(), now, generation) {
             return Ok(caller);
         }
-        self.verify(bearer, request.client.addr, now, known).await
+        self.verify(bearer, request, rule, now, known).await
     }
 
     /// The cold path: a token that has not been seen, or has been refused.
     async fn verify(
         &self,
         bearer: Bearer<'_>,
-        addr: IpAddr,
+        request: &Request<'_>,
+        rule: &Bound,
         now: Now,
         known: &mut Evidence,
     ) -> Result<Arc<Caller>, Refused> {
+        let addr = request.client.addr;
         let failures = self.limits.failed_authentications;
         if let Err(exceeded) = self.limiter.peek(failures, KeyRef::Client(addr), now) {
             return Err(refuse(Reason::ClientLimited, failures, exceeded, known));
@@ -219,10 +224,14 @@ impl Gate {
             Ok(verified) => verified,
             Err(refusal) => {
                 let reason = Reason::from(refusal);
+                let detail = self.authenticator.explain(bearer, refusal, now);
                 tracing::warn!(
                     reason = reason.word(),
                     cause = %refusal,
+                    detail,
                     client = %addr,
+                    rule = rule.id(),
+                    request_id = request.request_id.to_str().ok(),
                     hint = hint(refusal),
                     "JWT validation failed"
                 );
@@ -310,14 +319,20 @@ impl Gate {
 }
 
 /// What an operator should look at first.
-const fn hint(refusal: Refusal) -> &'static str {
-    match refusal {
+const fn hint(refusal: Refusal) -> Option<&'static str> {
+    Some(match refusal {
+        Refusal::NotIntrospected => {
+            "an opaque token (personal access token?) needs ZITADEL_CLIENT_ID and \
+             ZITADEL_CLIENT_SECRET"
+        }
         Refusal::WrongIssuer => "check that ZITADEL_ISSUER_URL matches the token's iss exactly",
         Refusal::WrongAudience => "check ZITADEL_AUDIENCE",
+        Refusal::NotYetValid => "compare this clock with the issuer's",
+        Refusal::WrongTokenKind => "send an access token, not an ID token",
         Refusal::KeysUnavailable => "check that the issuer can be reached",
         Refusal::IntrospectionUnavailable => "check ZITADEL_CLIENT_ID and ZITADEL_CLIENT_SECRET",
-        _ => "",
-    }
+        _ => return None,
+    })
 }
 
 fn check_claims(rule: &Bound, principal: &Principal) -> Result<(), Refused> {

@@ -41,7 +41,7 @@ pub struct Metrics {
     /// 1 while tokens can be verified.
     pub keys_loaded: IntGauge,
     /// Checks that were not answered from memory.
-    pub checks: IntGauge,
+    pub checks: IntCounter,
 }
 
 /// Handles of one rule.
@@ -64,6 +64,16 @@ impl Metrics {
             register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
+        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help)?);
+        let rule_loads = counter_vec(
+            "auth_gateway_rule_loads_total",
+            "Loads of the rule file by result.",
+            &["result"],
+        )?;
+        // There from the start, so that the first failure is an increase.
+        for result in ["success", "failure"] {
+            rule_loads.with_label_values(&[result]);
+        }
         let durations = HistogramOpts::new(
             "auth_gateway_request_duration_seconds",
             "Time from the request's headers to the end of the response.",
@@ -89,17 +99,10 @@ impl Metrics {
                 "auth_gateway_rules_current",
                 "1 while the rules in force are those of the rule file.",
             )?,
-            rule_loads: counter_vec(
-                "auth_gateway_rule_loads_total",
-                "Loads of the rule file by result.",
-                &["result"],
-            )?,
-            log_lines_dropped: register(
-                &registry,
-                IntCounter::new(
-                    "auth_gateway_log_lines_dropped_total",
-                    "Log lines lost because standard output did not keep up.",
-                )?,
+            rule_loads,
+            log_lines_dropped: counter(
+                "auth_gateway_log_lines_dropped_total",
+                "Log lines lost because standard output did not keep up.",
             )?,
             redis_connected: gauge(
                 "auth_gateway_redis_connected",
@@ -118,11 +121,11 @@ impl Metrics {
             )?,
             keys_loaded: gauge(
                 "auth_gateway_keys_loaded",
-                "1 while every issuer's keys are loaded.",
+                "1 while tokens can be verified: every issuer's keys are loaded and young enough.",
             )?,
-            checks: gauge(
-                "auth_gateway_checks_asked",
-                "OpenFGA checks that were not answered from memory, since the start.",
+            checks: counter(
+                "auth_gateway_checks_total",
+                "OpenFGA checks that were not answered from memory.",
             )?,
             registry,
         })
@@ -185,5 +188,21 @@ const fn class_word(status: u16) -> &'static str {
         4 => "4xx",
         5 => "5xx",
         _ => "none",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_results_of_a_rule_load_are_there_from_the_start() {
+        let text = Metrics::new().unwrap().render().unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for result in ["success", "failure"] {
+            let series = format!("auth_gateway_rule_loads_total{{result=\"{result}\"}} 0");
+            assert!(text.contains(&series), "{text}");
+        }
+        assert!(text.contains("# TYPE auth_gateway_checks_total counter"), "{text}");
     }
 }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 pub struct Readiness {
     started: Now,
     clock: SharedClock,
-    keys_loaded: AtomicBool,
+    keys_were_loaded: AtomicBool,
     has_been_healthy: AtomicBool,
     draining: AtomicBool,
     rules_error: Mutex<Option<String>>,
@@ -27,12 +27,15 @@ pub struct Readiness {
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "a report of independent facts")]
 pub struct Report {
-    /// Whether everything below is as it should be.
+    /// Whether this replica should get traffic: `keys_loaded` and not `draining`. What else is amiss
+    /// below it would be on every replica, and does not concern every route.
     pub ready: bool,
-    /// Every issuer's keys are loaded.
+    /// Tokens can be verified: every issuer's keys are loaded and not older than `keep_keys`.
     pub keys_loaded: bool,
-    /// An authorization model is pinned.
+    /// An authorization model is pinned; without one, rules that ask OpenFGA are answered 503.
     pub model_known: bool,
+    /// Why the last look-up of the model failed, if it did.
+    pub model_error: Option<String>,
     /// After SIGTERM.
     pub draining: bool,
     /// Version of the rules in force.
@@ -49,7 +52,7 @@ impl Readiness {
         Self {
             started: clock.now(),
             clock,
-            keys_loaded: AtomicBool::new(false),
+            keys_were_loaded: AtomicBool::new(false),
             has_been_healthy: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             rules_error: Mutex::new(None),
@@ -64,21 +67,17 @@ impl Readiness {
         if self.has_been_healthy.load(Ordering::Relaxed) {
             return true;
         }
-        let healthy = self.keys_loaded() || self.clock.now().since(self.started) >= PATIENCE;
+        let healthy = self.keys_were_loaded.load(Ordering::Relaxed)
+            || self.clock.now().since(self.started) >= PATIENCE;
         if healthy {
             self.has_been_healthy.store(true, Ordering::Relaxed);
         }
         healthy
     }
 
-    /// Every issuer's keys are there.
+    /// Every issuer's keys are there for the first time.
     pub fn set_keys_loaded(&self) {
-        self.keys_loaded.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether tokens can be verified.
-    pub fn keys_loaded(&self) -> bool {
-        self.keys_loaded.load(Ordering::Relaxed)
+        self.keys_were_loaded.store(true, Ordering::Relaxed);
     }
 
     /// SIGTERM has come.

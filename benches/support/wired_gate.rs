@@ -25,6 +25,8 @@ use tokio::sync::watch;
 
 const START_MILLIS: u64 = 1_790_000_000_000;
 
+static REQUEST_ID: HeaderValue = HeaderValue::from_static("0198c0de-0000-7000-8000-000000000000");
+
 /// Whether anything is remembered between requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Memory {
@@ -138,6 +140,7 @@ fn request<'a>(headers: &'a HeaderMap, path: &'a str) -> Request<'a> {
         target: Target::parse(raw, PathPolicy::default()).expect("canonical"),
         headers,
         client: Client { addr, is_private_peer: false },
+        request_id: &REQUEST_ID,
     }
 }
 

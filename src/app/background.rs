@@ -12,10 +12,11 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::sync::watch;
 
+use crate::authn::Authenticator;
 use crate::authz::Authorizer;
+use crate::clock::SharedClock;
 use crate::metrics::Metrics;
 use crate::rate_limit::SyncStatus;
-use crate::readiness::Readiness;
 
 /// Jobs that live as long as the process, on a runtime of their own.
 pub(super) struct Background {
@@ -54,7 +55,8 @@ impl BackgroundService for Background {
 /// Gauges of what is elsewhere known anyway.
 pub(super) struct Gauges {
     pub(super) metrics: Arc<Metrics>,
-    pub(super) readiness: Arc<Readiness>,
+    pub(super) clock: SharedClock,
+    pub(super) authenticator: Arc<Authenticator>,
     pub(super) authorizer: Arc<Authorizer>,
     pub(super) sync: Option<Arc<SyncStatus>>,
 }
@@ -71,8 +73,11 @@ impl Gauges {
     }
 
     fn set(&self) {
-        self.metrics.keys_loaded.set(i64::from(self.readiness.keys_loaded()));
-        self.metrics.checks.set(i64::try_from(self.authorizer.asked()).unwrap_or(i64::MAX));
+        let can_verify = self.authenticator.can_verify(self.clock.now());
+        self.metrics.keys_loaded.set(i64::from(can_verify));
+        // Counted here alone.
+        let checks = &self.metrics.checks;
+        checks.inc_by(self.authorizer.asked().saturating_sub(checks.get()));
         if let Some(sync) = &self.sync {
             let state = sync.state();
             self.metrics.redis_connected.set(i64::from(state.connected));

@@ -170,6 +170,7 @@ impl House {
                 model_id: settings.openfga.model_id.clone(),
                 watch: Arc::clone(&self.model),
                 interval: settings.openfga.model_refresh,
+                clock: Arc::clone(&self.clock),
             };
             background.add(refresh.run(background.shutdown()));
         }
@@ -187,7 +188,8 @@ impl House {
         }
         let gauges = Gauges {
             metrics: Arc::clone(&self.metrics),
-            readiness: Arc::clone(&self.readiness),
+            clock: Arc::clone(&self.clock),
+            authenticator: Arc::clone(&self.authenticator),
             authorizer: Arc::clone(&self.authorizer),
             sync: self.sync_status.clone(),
         };
@@ -221,13 +223,17 @@ impl House {
 
     pub(super) fn admin(&self, settings: &Settings) -> Admin {
         let (model, sync_status) = (Arc::clone(&self.model), self.sync_status.clone());
+        let look_ups = Arc::clone(&self.model);
+        let (authenticator, clock) = (Arc::clone(&self.authenticator), Arc::clone(&self.clock));
         Admin {
             gate: Arc::clone(&self.gate),
             readiness: Arc::clone(&self.readiness),
             metrics: Arc::clone(&self.metrics),
             reload: Arc::clone(&self.reload),
             parts: Parts {
+                keys_loaded: Box::new(move || authenticator.can_verify(clock.now())),
                 model_known: Box::new(move || model.current().is_some()),
+                model_error: Box::new(move || look_ups.fault().map(|fault| fault.to_string())),
                 redis_connected: Box::new(move || {
                     sync_status.as_ref().map(|status| status.state().connected)
                 }),

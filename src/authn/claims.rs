@@ -167,7 +167,7 @@ impl Claims {
     }
 
     /// RFC 7519 section 2 `NumericDate`, in milliseconds. Fractions are legal, text is not.
-    fn date(&self, name: &str) -> Result<Option<u64>, Refusal> {
+    pub(super) fn date(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let Some(value) = self.0.get(name) else {
             return Ok(None);
         };

@@ -138,7 +138,7 @@ impl Introspection {
         let asked = asked.unwrap_or(Err(Fault::Deadline));
         self.breaker.record(!asked.as_ref().is_err_and(Fault::is_outage), self.clock.now());
         let claims = asked.map_err(|fault| {
-            tracing::warn!(issuer = %self.realm.issuer, %fault, "introspection failed");
+            tracing::warn!(issuer = %self.realm.issuer, cause = %fault, "introspection failed");
             Refusal::IntrospectionUnavailable
         })?;
         let answer = self.read(&claims);

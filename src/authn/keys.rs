@@ -214,8 +214,24 @@ impl IssuerKeys {
 
     fn warn(&self, error: &FetchError) {
         let age = self.current.load().as_deref().map(|loaded| self.clock.now().since(loaded.at));
-        let age_secs = age.map(|age| age.as_secs());
-        tracing::warn!(issuer = %self.issuer, %error, age_secs, "failed to load keys");
+        let hint = if age.is_none() {
+            "check ZITADEL_ISSUER_URL and the network; retried every second"
+        } else {
+            "check ZITADEL_ISSUER_URL and the network; retried every 15 seconds or so"
+        };
+        tracing::warn!(
+            issuer = %self.issuer,
+            cause = %error,
+            age_secs = age.map(|age| age.as_secs()),
+            hint,
+            "failed to load keys"
+        );
+    }
+
+    /// Whether there are keys young enough to be believed.
+    pub(super) fn are_believed(&self, now: Now) -> bool {
+        let loaded = self.current.load();
+        loaded.as_deref().is_some_and(|loaded| now.since(loaded.at) <= self.life.hard)
     }
 
     /// One refresh; returns the pause until the next.

@@ -14,6 +14,9 @@ pub enum Refusal {
     /// Not a token that any issuer of ours could have made.
     #[error("malformed token")]
     MalformedToken,
+    /// A token that only introspection can tell anything about, and no issuer has it configured.
+    #[error("opaque token, and introspection is not configured")]
+    NotIntrospected,
     /// The signature does not verify with the key that the token names.
     #[error("bad signature")]
     BadSignature,

@@ -172,10 +172,35 @@ async fn two_issuers_have_separate_keys_and_users() {
 }
 
 #[tokio::test]
-async fn an_opaque_token_without_introspection_is_malformed() {
+async fn an_opaque_token_needs_introspection() {
     let world = World::new(|_| ()).await;
-    assert_eq!(world.verify("b3BhcXVl").await.err(), Some(Refusal::MalformedToken));
+    assert_eq!(world.verify("b3BhcXVl").await.err(), Some(Refusal::NotIntrospected));
     assert_eq!(world.keys.loads(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_explained_by_what_the_token_says() {
+    let world = World::new(|_| ()).await;
+    let explained = async |name: &str, value: Value| {
+        let token = P256.token(&changed(|claims| claims[name] = value));
+        let refusal = world.verify(&token).await.expect_err("refused");
+        let bearer = Bearer::parse(token.as_bytes()).expect("bearer");
+        world.authenticator.explain(bearer, refusal, world.clock.now()).unwrap_or_default()
+    };
+    for (name, value, expected) in [
+        (
+            "iss",
+            json!("https://issuer.example/"),
+            "token says iss 'https://issuer.example/'; accepted: 'https://issuer.example'",
+        ),
+        ("aud", json!(["a", "b"]), "token says aud 'a', 'b'; accepted: 'gateway'"),
+        ("aud", json!([]), "token says aud nothing; accepted: 'gateway'"),
+        ("exp", json!(START_SECS - 75), "token says it expired 75 s ago"),
+        ("nbf", json!(START_SECS + 90), "token says it starts in 90 s"),
+        ("sub", json!("*"), ""),
+    ] {
+        assert_eq!(explained(name, value).await, expected);
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::question::{Check, Consistency};
-use super::{CheckFault, Decide};
+use super::{CheckFault, Decide, Place};
 use crate::secret::Secret;
 
 /// An answer larger than this is not OpenFGA's: models are at most 256 KiB, JSON roughly doubles them.
@@ -118,14 +118,9 @@ impl OpenFga {
         })
     }
 
-    /// Base of the API.
-    pub fn url(&self) -> &Url {
-        &self.settings.url
-    }
-
-    /// The store that is asked.
-    pub fn store_id(&self) -> &str {
-        &self.settings.store_id
+    /// Whom it asks.
+    pub fn place(&self) -> Place<'_> {
+        Place { url: self.settings.url.as_str(), store_id: &self.settings.store_id }
     }
 
     /// The newest authorization model of the store, if it has one.
@@ -192,6 +187,10 @@ impl Decide for OpenFga {
         };
         let request = self.http.post(self.check_url.clone()).json(&body);
         self.read::<CheckAnswer>(request).await.map(|answer| answer.allowed)
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        Some(self.place())
     }
 }
 

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 
 use super::CheckFault;
 use super::client::OpenFga;
+use super::outage::OutageLog;
+use crate::clock::SharedClock;
 
 /// One authorization model: its id and which relations its types define.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ impl Model {
 #[derive(Debug, Default)]
 pub struct ModelWatch {
     current: ArcSwapOption<Model>,
+    fault: ArcSwapOption<CheckFault>,
+    outages: OutageLog,
     generations: watch::Sender<u32>,
 }
 
@@ -52,6 +56,20 @@ impl ModelWatch {
     /// The model in force, once one is known.
     pub fn current(&self) -> Option<Arc<Model>> {
         self.current.load_full()
+    }
+
+    /// Why the last look-up failed, if it did.
+    pub fn fault(&self) -> Option<Arc<CheckFault>> {
+        self.fault.load_full()
+    }
+
+    pub(super) fn set_fault(&self, fault: Option<Arc<CheckFault>>) {
+        self.fault.store(fault);
+    }
+
+    /// What the log was told; those who look up and those who check tell it once.
+    pub(super) fn outages(&self) -> &OutageLog {
+        &self.outages
     }
 
     /// Announces the generation of every model that comes into force.
@@ -84,34 +102,35 @@ pub struct ModelRefresh {
     pub watch: Arc<ModelWatch>,
     /// Time between look-ups once a model is known; while none is, every second.
     pub interval: Duration,
+    /// Time.
+    pub clock: SharedClock,
 }
+
+/// Time between look-ups while no model is known.
+const RETRY_WITHOUT_MODEL: Duration = Duration::from_secs(1);
 
 impl ModelRefresh {
     /// Runs until `shutdown`.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
-        let mut complained = false;
         loop {
-            match self.refresh().await {
-                Ok(()) => complained = false,
-                Err(fault) if !complained => {
-                    complained = true;
-                    tracing::warn!(
-                        reason = "authorization_unavailable",
-                        cause = %fault,
-                        url = %self.client.url(),
-                        store_id = self.client.store_id(),
-                        hint = "verify OPENFGA_STORE_ID and network connectivity; retrying every second",
-                        "Failed to connect to OpenFGA"
-                    );
-                }
-                Err(_) => {}
-            }
+            let outcome = self.refresh().await;
             let known = self.watch.current().is_some();
-            let pause = if known { self.interval } else { Duration::from_secs(1) };
+            let pause = if known { self.interval } else { RETRY_WITHOUT_MODEL };
+            self.report(outcome, pause);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = shutdown.changed() => return,
             }
+        }
+    }
+
+    fn report(&self, outcome: Result<(), CheckFault>, pause: Duration) {
+        let fault = outcome.err().map(Arc::new);
+        self.watch.set_fault(fault.clone());
+        let (outages, place) = (self.watch.outages(), self.client.place());
+        match fault {
+            Some(fault) => outages.lookup_failed(&fault, place, pause, self.clock.now()),
+            None => outages.answered(Some(place)),
         }
     }
 

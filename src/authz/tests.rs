@@ -29,10 +29,15 @@ struct Bench {
 }
 
 fn bench(stale_if_error: u64, answers: Vec<Result<bool, CheckFault>>) -> Bench {
+    let bench = bench_without_model(stale_if_error, answers);
+    bench.model.pin(&json!({"id": "MODEL1", "type_definitions": []})).unwrap();
+    bench
+}
+
+fn bench_without_model(stale_if_error: u64, answers: Vec<Result<bool, CheckFault>>) -> Bench {
     let clock = Arc::new(ManualClock::starting_at(1_000));
     let decider = Arc::new(Scripted { answers: Mutex::new(answers), asked: AtomicU64::new(0) });
     let model = Arc::new(ModelWatch::default());
-    model.pin(&json!({"id": "MODEL1", "type_definitions": []})).unwrap();
     let settings = AuthzSettings {
         cache_entries: 100,
         allow_ttl: Duration::from_secs(10),
@@ -201,18 +206,82 @@ async fn after_five_outages_in_a_row_only_one_probe_a_second_is_sent() {
     assert_eq!(bench.asked(), 6);
 }
 
-#[tokio::test]
-async fn a_refused_question_is_no_outage() {
-    let refused = CheckFault::Refused {
+fn refused() -> CheckFault {
+    CheckFault::Refused {
         status: 400,
         code: "validation_error".to_owned(),
         message: "type not found".to_owned(),
-    };
-    let bench = bench(0, vec![Err(refused)]);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_question_is_no_outage() {
+    let bench = bench(0, vec![Err(refused())]);
     for _ in 0..20 {
         assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
     }
     assert_eq!(bench.asked(), 20);
+}
+
+/// What the calling thread logs while this lives.
+struct Log(Arc<Mutex<Vec<u8>>>, #[expect(dead_code)] tracing::subscriber::DefaultGuard);
+
+struct LogWriter(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn capture() -> Self {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let writer = Arc::clone(&written);
+        let lines = tracing_subscriber::fmt().json().flatten_event(true);
+        let lines = lines.with_writer(move || LogWriter(Arc::clone(&writer))).finish();
+        Self(written, tracing::subscriber::set_default(lines))
+    }
+
+    fn lines(&self) -> Vec<serde_json::Value> {
+        let written = self.0.lock().unwrap();
+        written.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_a_model_is_logged_with_the_reason_why_there_is_none() {
+    let log = Log::capture();
+    let bench = bench_without_model(0, vec![Ok(true)]);
+    bench.model.set_fault(Some(Arc::new(down())));
+    for _ in 0..20 {
+        let outcome = bench.ask(Consistency::MinimizeLatency).await;
+        assert!(matches!(outcome, Err(CheckFault::NoModel)));
+    }
+    let lines = log.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["cause"], "connection failed: connection refused");
+    assert_eq!(bench.asked(), 0);
+}
+
+#[tokio::test]
+async fn the_end_of_an_outage_is_logged_once_and_a_refused_question_has_none() {
+    for (fault, expected) in [(down(), 2), (refused(), 1)] {
+        let log = Log::capture();
+        let bench = bench(0, vec![Err(fault), Ok(true)]);
+        for _ in 0..5 {
+            let _ = bench.ask(Consistency::HigherConsistency).await;
+        }
+        let lines = log.lines();
+        assert_eq!(lines.len(), expected, "{lines:?}");
+        assert_eq!(lines[0]["message"], "Failed to connect to OpenFGA");
+        let again = |line: &serde_json::Value| line["message"] == "OpenFGA is reachable again";
+        assert!(lines.iter().skip(1).all(again), "{lines:?}");
+    }
 }
 
 #[test]

@@ -117,7 +117,7 @@ impl From<Refusal> for Reason {
         match refusal {
             Refusal::Missing => Reason::MissingToken,
             Refusal::Conflicting => Reason::ConflictingCredentials,
-            Refusal::MalformedToken => Reason::MalformedToken,
+            Refusal::MalformedToken | Refusal::NotIntrospected => Reason::MalformedToken,
             Refusal::BadSignature => Reason::BadSignature,
             Refusal::UnknownKey => Reason::UnknownKey,
             Refusal::AlgorithmNotAllowed => Reason::AlgorithmNotAllowed,

@@ -1,5 +1,7 @@
 //! One JSON line per request, written by hand: 50 ns where a serialiser needs 190.
 
+mod timestamp;
+
 use std::cell::RefCell;
 use std::net::IpAddr;
 
@@ -65,9 +67,10 @@ impl Line<'_> {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"log\":\"access\",\"time\":");
-        number(out, self.started.unix_millis());
-        text(out, "id", self.request_id.as_bytes());
+        out.extend_from_slice(b"{\"log\":\"access\",\"timestamp\":\"");
+        timestamp::write(out, self.started.unix_millis());
+        out.push(b'"');
+        text(out, "request_id", self.request_id.as_bytes());
         out.extend_from_slice(b",\"client\":\"");
         out.extend_from_slice(address_text(self.client).as_bytes());
         out.push(b'"');
@@ -185,6 +188,8 @@ mod tests {
             let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
             assert_eq!(value["client"], "192.0.2.255");
             assert_eq!(value["status"], 200);
+            assert_eq!(value["timestamp"], "2023-11-14T22:13:20.123Z");
+            assert_eq!(value["request_id"], "id-1");
         }
     }
 }

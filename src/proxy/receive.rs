@@ -70,7 +70,8 @@ impl Proxy {
         if !header.headers.contains_key(http::header::HOST) {
             ctx.authority = target.host().and_then(|host| http::HeaderValue::from_str(host).ok());
         }
-        let request = Request { target, headers: &header.headers, client };
+        let request =
+            Request { target, headers: &header.headers, client, request_id: &ctx.request_id };
         match self.gate.admit(&request, ctx.started).await {
             Ok(admission) => {
                 ctx.outcome = Outcome::Admitted { admission, failure: None };

@@ -166,10 +166,13 @@ impl RedisSync {
         self.limiter.set_share(Share::one_of(replicas));
         if self.status.begin_outage(now) {
             tracing::warn!(
+                reason = "redis_unavailable",
                 cause = %fault,
                 url = self.settings.redacted_url(),
                 replicas,
-                "Rate limiting skipped: Redis is away, counting locally with this replica's share"
+                effect = "counting locally, with this replica's share of every limit",
+                hint = "ensure that Redis is running and REDIS_URL is correct",
+                "Rate limiting skipped"
             );
         }
     }

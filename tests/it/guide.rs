@@ -221,13 +221,32 @@ fn a_refused_token_is_explained_in_the_log() {
         let world = World::lease().await;
         let (gateway, token) = (&world.gateway, world.token("ann").expired());
         let refused = gateway.get("/api/report").bearer(token).send().await;
-        refused.refused(401, "expired");
+        let id = refused.refused(401, "expired").header("x-request-id").to_owned();
         let line = gateway
             .await_log(|line| {
-                line["message"] == "JWT validation failed" && line["reason"] == "expired"
+                line["message"] == "JWT validation failed" && line["request_id"] == id.as_str()
             })
             .await;
-        assert_ne!(line["cause"].as_str().unwrap_or_default(), "", "{line}");
+        assert_eq!((&line["reason"], &line["cause"]), (&json!("expired"), &json!("expired")));
+        assert_eq!(line["rule"], "get /api/*path");
+        let detail = line["detail"].as_str().unwrap_or_default();
+        assert!(detail.starts_with("token says it expired "), "{line}");
+        assert!(line.get("hint").is_none(), "{line}");
+        world.saw_nothing();
+    });
+}
+
+#[test]
+fn an_opaque_token_without_introspection_is_explained_in_the_log() {
+    story(async {
+        let client = World::build().env("ZITADEL_CLIENT_ID", "").env("ZITADEL_CLIENT_SECRET", "");
+        let world = client.start().await;
+        let pat = world.token("ann").opaque_token();
+        let refused = world.gateway.get("/api/report").bearer(pat).send().await;
+        refused.refused(401, "malformed_token");
+        let line = world.gateway.await_message("JWT validation failed").await;
+        let hint = line["hint"].as_str().unwrap_or_default();
+        assert!(hint.contains("ZITADEL_CLIENT_ID") && hint.contains("_SECRET"), "{line}");
         world.saw_nothing();
     });
 }
@@ -243,7 +262,40 @@ fn an_unreachable_openfga_is_explained_in_the_log() {
         let line = world.gateway.await_message("Failed to connect to OpenFGA").await;
         assert_eq!(line["reason"], "authorization_unavailable");
         assert_ne!(line["cause"].as_str().unwrap_or_default(), "", "{line}");
+        assert_eq!(line["store_id"], world.store.as_str());
+        let url = line["url"].as_str().unwrap_or_default();
+        assert!(url.starts_with(&world.openfga.url()), "{line}");
         world.saw_nothing();
+    });
+}
+
+#[test]
+fn an_openfga_that_was_never_reached_is_explained_in_the_log_and_the_readiness_details() {
+    story(async {
+        let world = World::build();
+        let services = world.services().await;
+        services.openfga.down();
+        let gateway = Gateway::start(&world.plan(&services)).await;
+        let line = gateway.await_message("Failed to connect to OpenFGA").await;
+        assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("refused")), "{line}");
+        let hint = line["hint"].as_str().unwrap_or_default();
+        assert!(hint.ends_with("every 1s"), "{line}");
+        let token = services.issuer.token("ann");
+        let refused = gateway.get("/api/report").bearer(token).send().await;
+        refused.refused(503, "authorization_unavailable");
+        let details = gateway.admin(Method::GET, "/readyz").send().await.is(200).json();
+        assert_eq!(details["model_known"], false);
+        let error = details["model_error"].as_str().unwrap_or_default();
+        assert!(error.contains("refused"), "{details}");
+
+        services.openfga.up().await;
+        // It has lost its store, models and all: another cause.
+        gateway
+            .await_log(|line| {
+                line["cause"].as_str().is_some_and(|cause| cause.contains("no authorization model"))
+            })
+            .await;
+        services.upstream.saw_nothing();
     });
 }
 
@@ -252,8 +304,10 @@ fn an_unreachable_redis_is_explained_in_the_log() {
     story(async {
         let nobody = crate::support::redis::Redis::not_started();
         let world = World::build().without_redis().env("REDIS_URL", &nobody.url()).start().await;
-        let line = world.gateway.await_message("Rate limiting skipped").await;
-        assert_ne!(line["cause"].as_str().unwrap_or_default(), "", "{line}");
+        let line = world.gateway.await_log(|l| l["message"] == "Rate limiting skipped").await;
+        assert_eq!(line["reason"], "redis_unavailable");
+        assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("refused")), "{line}");
+        assert_eq!(line["hint"], "ensure that Redis is running and REDIS_URL is correct");
         world.gateway.get("/api/report").bearer(world.token("ann")).send().await.is(200);
     });
 }

@@ -246,12 +246,13 @@ fn every_request_has_one_access_line() {
         let token = world.token(&user).jwt();
         let admitted = world.gateway.get("/api/report?secret=1").bearer(&token).send().await;
         let id = admitted.is(200).header("x-request-id").to_owned();
-        let line = world.gateway.await_access(|line| line["id"] == id.as_str()).await;
+        let line = world.gateway.await_access(|line| line["request_id"] == id.as_str()).await;
         assert_eq!((&line["outcome"], &line["path"]), (&json!("admitted"), &json!("/api/report")));
+        assert!(line["timestamp"].as_str().is_some_and(|t| t.ends_with('Z')), "{line}");
         assert!(line["user"].as_str().is_some_and(|u| u.contains(&user)), "{line}");
         assert!(!line.to_string().contains("secret"), "{line}");
         let lines = world.gateway.access_lines();
-        assert_eq!(lines.iter().filter(|line| line["id"] == id.as_str()).count(), 1);
+        assert_eq!(lines.iter().filter(|line| line["request_id"] == id.as_str()).count(), 1);
     });
 }
 

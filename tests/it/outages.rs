@@ -57,6 +57,8 @@ fn an_openfga_that_hangs_costs_a_deadline_and_no_wrong_answer() {
         world.saw_nothing();
         world.recorder().set(Passage::Open);
         is_admitted(&world.gateway, &token).await;
+        let line = world.gateway.await_message("OpenFGA is reachable again").await;
+        assert_eq!(line["store_id"], world.store.as_str());
 
         // A failure is never remembered as a decision.
         let bob = world.viewer("bob").await;
@@ -128,6 +130,10 @@ fn an_issuer_that_is_down_at_the_start_delays_protected_routes_only() {
         gateway.get("/public/page").send().await.is(200);
         let details = gateway.admin(reqwest::Method::GET, "/readyz").send().await;
         assert_eq!(details.status, 503, "{details:?}");
+        let line = gateway.await_message("failed to load keys").await;
+        let cause = line["cause"].as_str().unwrap_or_default();
+        assert!(cause.contains("/.well-known/") && cause.contains("refused"), "{line}");
+        assert!(line["hint"].as_str().is_some_and(|h| h.contains("every second")), "{line}");
 
         services.issuer.up().await.unwrap();
         is_admitted(&gateway, &token).await;
@@ -178,6 +184,32 @@ fn known_keys_outlive_an_outage_of_the_issuer() {
         }
         world.issuer.down().await;
         world.gateway.get("/api/report").bearer(world.token(&viewers[0])).send().await.is(200);
+    });
+}
+
+#[test]
+fn keys_that_have_grown_too_old_are_no_longer_reported_as_loaded() {
+    story(async {
+        let issuer = serde_yaml::to_value(json!([{"url": "${ZITADEL_ISSUER_URL}",
+            "audience": "any", "refresh_keys": "1s", "keep_keys": "2s"}]));
+        let world = World::build().set("issuers", issuer.unwrap()).start().await;
+        let reported = async || {
+            let details = world.gateway.admin(reqwest::Method::GET, "/readyz").send().await;
+            let gauge = world.gateway.metric("auth_gateway_keys_loaded", &[]).await;
+            (details.status, details.json()["keys_loaded"].as_bool(), gauge)
+        };
+        let follows = async |expected| {
+            eventually("probes and metrics follow", SOON, async || {
+                (reported().await == expected).then_some(())
+            })
+            .await;
+        };
+        follows((200, Some(true), Some(1.0))).await;
+        world.issuer.down().await;
+        follows((503, Some(false), Some(0.0))).await;
+        assert_eq!(world.gateway.get("/health").send().await.status, 200);
+        world.issuer.up().await.unwrap();
+        follows((200, Some(true), Some(1.0))).await;
     });
 }
 

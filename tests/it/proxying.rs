@@ -279,7 +279,8 @@ fn only_configured_proxies_are_believed() {
             .send()
             .await;
         assert_eq!(answer.is(200).header("x-request-id"), "from-the-ingress");
-        let line = world.gateway.await_access(|line| line["id"] == "from-the-ingress").await;
+        let line =
+            world.gateway.await_access(|line| line["request_id"] == "from-the-ingress").await;
         assert_eq!(line["client"], "203.0.113.9", "{line}");
         let seen = world.upstream.only_request();
         assert_eq!(seen.headers_named("x-forwarded-proto"), ["https"]);
@@ -304,7 +305,7 @@ fn an_untrusted_proxy_is_warned_about_once() {
             let request =
                 world.gateway.get("/public/page").header("X-Forwarded-For", "203.0.113.9");
             let id = request.send().await.header("x-request-id").to_owned();
-            let line = world.gateway.await_access(|line| line["id"] == id.as_str()).await;
+            let line = world.gateway.await_access(|line| line["request_id"] == id.as_str()).await;
             assert_eq!(line["client"], world.gateway.client_address().to_string());
         }
         world.gateway.await_message("forwarding headers").await;

@@ -105,7 +105,7 @@ fn every_refusal_has_one_word_in_body_log_and_metric() {
             assert_eq!(answer.header("access-control-allow-origin"), ORIGIN, "{shown}");
 
             let id = answer.json()["request_id"].clone();
-            let line = world.gateway.await_access(|line| line["id"] == id).await;
+            let line = world.gateway.await_access(|line| line["request_id"] == id).await;
             assert_eq!((&line["outcome"], &line["status"]), (&json!(reason), &json!(status)));
             eventually("the refusal is counted", SOON, async || {
                 (counted().await > before).then_some(())

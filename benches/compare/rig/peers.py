@@ -54,7 +54,7 @@ class Gateway(Peer):
     def checks_asked(self):
         """Questions to OpenFGA so far, as the metrics tell them once a second or so."""
         metrics = fetch(f"http://127.0.0.1:{self.admin}/metrics")[1]
-        line = next(line for line in metrics.splitlines() if line.startswith("auth_gateway_checks_asked"))
+        line = next(line for line in metrics.splitlines() if line.startswith("auth_gateway_checks_total"))
         return int(float(line.split()[1]))
 
 

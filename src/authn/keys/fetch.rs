@@ -21,8 +21,8 @@ pub trait KeySource: Send + Sync + std::fmt::Debug {
 /// Why a document could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No answer within the deadline.
-    #[error("no answer: {0}")]
+    /// No connection, or no answer within the deadline.
+    #[error("{}", no_answer(.0))]
     Request(#[from] reqwest::Error),
     /// Anything but 200; a redirect too, since it could lead anywhere.
     #[error("unexpected status {0}")]
@@ -42,6 +42,21 @@ pub enum FetchError {
     /// The key set itself.
     #[error(transparent)]
     Jwks(#[from] JwksError),
+}
+
+/// Names the innermost error, which is the operating system's or TLS's own.
+fn no_answer(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    match error.url() {
+        Some(url) => {
+            let (scheme, authority, path) = (url.scheme(), url.authority(), url.path());
+            format!("no answer from {scheme}://{authority}{path}: {cause}")
+        }
+        None => format!("no answer: {cause}"),
+    }
 }
 
 /// The client for everything that issuers are asked.

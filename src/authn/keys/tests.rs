@@ -89,11 +89,14 @@ async fn the_last_good_keys_serve_through_an_outage_until_the_hard_limit() {
     world.keys.refresh().await;
     // What is verified in the last moment is believed for no longer than the key.
     assert_eq!(world.verify(&P256).await, Ok(world.clock.now().unix_millis()));
+    assert!(world.keys.are_believed(world.clock.now()));
     world.clock.advance(Duration::from_millis(1));
     assert_eq!(world.verify(&P256).await, Err(Refusal::KeysUnavailable));
+    assert!(!world.keys.are_believed(world.clock.now()));
     world.source.then(Some(jwks(&[&P256])));
     world.keys.refresh().await;
     assert!(world.verify(&P256).await.is_ok());
+    assert!(world.keys.are_believed(world.clock.now()));
 }
 
 #[tokio::test]
@@ -367,6 +370,16 @@ async fn redirects_errors_and_oversized_documents_are_refused() {
     assert!(matches!(load(&IssuerSettings::new(&site.url)).await, Err(FetchError::Body(_))));
     site.on("/.well-known/openid-configuration", 200, "<html></html>");
     assert!(matches!(load(&IssuerSettings::new(&site.url)).await, Err(FetchError::NotDiscovery)));
+}
+
+#[tokio::test]
+async fn a_connection_that_fails_is_told_by_what_the_system_says() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+    let url = format!("http://{}", listener.local_addr().expect("address"));
+    drop(listener);
+    let error = load(&IssuerSettings::new(&url)).await.expect_err("nobody there").to_string();
+    let expected = format!("no answer from {url}/.well-known/openid-configuration: ");
+    assert!(error.starts_with(&expected) && error.contains("Connection refused"), "{error}");
 }
 
 #[tokio::test]

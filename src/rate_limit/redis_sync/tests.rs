@@ -224,7 +224,8 @@ async fn without_redis_each_replica_admits_its_share_and_afterwards_nothing_is_c
         let fingerprint = key.probe().fingerprint();
         assert_eq!(redis.total(fingerprint).await, 100);
     }
-    assert_eq!(log.lines("Rate limiting skipped"), 2, "one for each replica");
+    assert_eq!(log.lines(r#""message":"Rate limiting skipped""#), 2, "one for each replica");
+    assert_eq!(log.lines(r#""reason":"redis_unavailable""#), 2);
     assert_eq!(log.lines("Rate limiting resumed"), 2);
     assert!(log.text().contains(r#""replicas":2"#));
 }
