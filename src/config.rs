@@ -155,3 +155,6 @@ fn apply(value: &mut Value, overrides: &Overrides) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

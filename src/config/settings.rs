@@ -135,6 +135,9 @@ impl Settings {
         let mut found = Findings { sections: Sections::without(value, &problems), problems };
         let server = found.section("server").and_then(|s| parts::server(&s, &mut found));
         let admin = found.section("admin").and_then(|s| parts::admin(&s, &mut found));
+        if let (Some(server), Some(admin)) = (&server, &admin) {
+            parts::check_ports(server.listen, admin.listen, &mut found);
+        }
         let log = found.section("log").and_then(|s| parts::log(s, &mut found));
         let rules = found.section("rules").map(parts::rules);
         let cors = found.section("cors").and_then(|s| parts::cors(&s, &mut found));

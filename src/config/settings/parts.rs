@@ -80,6 +80,19 @@ pub(super) fn admin(admin: &file::Admin, found: &mut Findings) -> Option<Admin> 
     Some(Admin { listen, token })
 }
 
+/// Listeners share ports (`SO_REUSEPORT`), so the system would not refuse the second one: clients
+/// would reach the admin API in turns.
+pub(super) fn check_ports(traffic: SocketAddr, admin: SocketAddr, found: &mut Findings) {
+    let (at, other) = (traffic.ip().to_canonical(), admin.ip().to_canonical());
+    let overlap = at == other || at.is_unspecified() || other.is_unspecified();
+    if overlap && traffic.port() == admin.port() && traffic.port() != 0 {
+        found.add(
+            "admin.listen (--admin-listen)",
+            format!("{admin} takes the port of server.listen (--listen), {traffic}"),
+        );
+    }
+}
+
 pub(super) fn log(log: file::Log, found: &mut Findings) -> Option<Log> {
     found.take("log.level", crate::telemetry::check_level(&log.level))?;
     Some(Log { level: log.level, access: log.access })
