@@ -5,6 +5,7 @@ mod drain;
 mod house;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pingora::listeners::ListenerConfig;
@@ -51,8 +52,13 @@ pub enum StartError {
         cause: std::io::Error,
     },
     /// The rules cannot come into force.
-    #[error("{0}")]
-    Rules(#[from] ReloadError),
+    #[error("rules.file (--rules): {}", in_file(.file, .cause))]
+    Rules {
+        /// Their file.
+        file: PathBuf,
+        /// Why not.
+        cause: ReloadError,
+    },
     /// The issuers do not go together.
     #[error("issuers: {0}")]
     Issuers(#[from] crate::authn::SettingsError),
@@ -82,14 +88,24 @@ pub enum StartError {
     Metrics(#[from] MetricsError),
 }
 
+/// A mistake in one line, several below the name of the file.
+fn in_file(file: &Path, cause: &ReloadError) -> String {
+    let text = cause.to_string();
+    match cause {
+        ReloadError::File(_) => text,
+        _ if text.contains('\n') => format!("{}:\n{text}", file.display()),
+        _ => format!("{}: {text}", file.display()),
+    }
+}
+
 /// The rules of a configuration, loaded as the gateway would load them.
 pub fn check_rules(settings: &Settings) -> Result<crate::gate::policy::Policy, StartError> {
     let core = Core::build(settings)?;
     if let Some(embedded) = &settings.embedded {
         house::load_store(embedded)?;
     }
-    let content = RuleFile::new(settings.rules.file.clone()).load().map_err(ReloadError::File)?;
-    Ok(core.vocabulary.build(&content, &core.metrics)?)
+    let (_, policy) = core.load_rules(&RuleFile::new(settings.rules.file.clone()))?;
+    Ok(policy)
 }
 
 /// Runs the gateway until a signal ends it.

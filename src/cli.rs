@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Overrides};
+use crate::app::StartError;
+use crate::config::{self, Origin, Overrides};
 use crate::telemetry::Sink;
 use crate::{app, telemetry};
 
@@ -71,14 +72,16 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Engine(options)) => return engine::run(options, overrides.listen.as_deref()),
         Some(Command::Run | Command::Check | Command::Health) | None => {}
     }
+    let origin = Origin::of(&overrides);
     let settings = match config::load(&overrides) {
         Ok(settings) => settings,
-        Err(error) => return refuse("the configuration is not usable", &error),
+        Err(error) => return refuse(&format!("the {origin} is not usable"), &error),
     };
     match cli.command {
         Some(Command::Check) => match app::check_rules(&settings) {
             Ok(policy) => check::print(&settings, &policy),
-            Err(error) => refuse("the rules are not usable", &error),
+            Err(error @ StartError::Rules { .. }) => refuse("the rules are not usable", &error),
+            Err(error) => refuse(&format!("the {origin} is not usable"), &error),
         },
         Some(Command::Health) => health::ask(settings.server.listen),
         _ => serve(&settings),
@@ -97,7 +100,7 @@ fn serve(settings: &config::Settings) -> ExitCode {
     drop(writer);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ app::StartError::Listen { .. }) => {
+        Err(error @ StartError::Listen { .. }) => {
             eprintln!("auth-gateway: {error}");
             ExitCode::FAILURE
         }

@@ -139,7 +139,7 @@ impl Settings {
             parts::check_ports(server.listen, admin.listen, &mut found);
         }
         let log = found.section("log").and_then(|s| parts::log(s, &mut found));
-        let rules = found.section("rules").map(parts::rules);
+        let rules = found.section("rules").and_then(|s| parts::rules(s, &mut found));
         let cors = found.section("cors").and_then(|s| parts::cors(&s, &mut found));
         let issuers = parts::issuers(&found.entries("issuers"), &mut found);
         let authz = found.section("authz").map(|s| parts::authz(&s, &mut found));

@@ -1,6 +1,7 @@
 //! Start, stop, and what the gateway says about itself.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -161,8 +162,33 @@ fn unknown_keys_are_errors() {
         let (status, output) = nowhere().set("server.surprise", 1).check().await;
         assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
         assert!(output.contains("surprise"), "{output}");
-        let (status, output) = nowhere().rules_text("{").run_to_the_end().await;
+    });
+}
+
+#[test]
+fn errors_name_the_file_they_are_in() {
+    story(async {
+        let (status, output) = nowhere().rules_text("[{").run_to_the_end().await;
         assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
+        assert!(output.contains("rules.file (--rules): /"), "{output}");
+        assert!(output.contains("/access_rules.json: the file is not a list of rules"), "{output}");
+
+        let (_, output) = nowhere().rules_file(Path::new("absent.json")).check().await;
+        assert!(output.contains("the rules are not usable"), "{output}");
+        assert!(output.contains("rules.file (--rules): cannot read /"), "{output}");
+        assert!(output.contains("/absent.json: No such file"), "{output}");
+
+        let two = json!([{"path": "/a"}, {"path": "/b"}]);
+        let (_, output) = nowhere().rules(&two).check().await;
+        assert!(output.contains("/access_rules.json:\n  rule 0: "), "{output}");
+
+        let (_, output) = nowhere().set("server.surprise", 1).check().await;
+        assert!(output.contains("the configuration /"), "{output}");
+        assert!(output.contains("/gateway.yaml is not usable:"), "{output}");
+        let model = nowhere().set("authz.mode", "embedded").set("authz.model_file", "absent.fga");
+        let (status, output) = model.check().await;
+        assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
+        assert!(output.contains("the configuration /"), "{output}");
     });
 }
 

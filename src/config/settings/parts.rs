@@ -98,8 +98,10 @@ pub(super) fn log(log: file::Log, found: &mut Findings) -> Option<Log> {
     Some(Log { level: log.level, access: log.access })
 }
 
-pub(super) fn rules(rules: file::Rules) -> Rules {
-    Rules { file: PathBuf::from(rules.file), default_relation: rules.default_relation }
+/// The file's path is made absolute, so that whoever reads it in a message need not know our folder.
+pub(super) fn rules(rules: file::Rules, found: &mut Findings) -> Option<Rules> {
+    let file = found.take("rules.file", std::path::absolute(&rules.file))?;
+    Some(Rules { file, default_relation: rules.default_relation })
 }
 
 pub(super) fn cors(cors: &file::Cors, found: &mut Findings) -> Option<Cors> {
