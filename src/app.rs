@@ -116,7 +116,9 @@ pub fn run(settings: &Settings, sink: &Sink, store: Option<Arc<Store>>) -> Resul
     try_listen("admin.listen", settings.admin.listen)?;
     // reqwest, redis and Pingora all take the provider that is there first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    warn_of_leniency(settings);
+    for leniency in leniencies(settings) {
+        tracing::warn!("{leniency}");
+    }
     let mut house = House::build(settings, sink, store)?;
     let background = house.background(settings)?;
     serve(settings, &house, house.proxy(settings, sink)?, background);
@@ -167,14 +169,14 @@ fn try_listen(key: &'static str, addr: SocketAddr) -> Result<(), StartError> {
     TcpListener::bind(addr).map(drop).map_err(|cause| StartError::Listen { key, addr, cause })
 }
 
-fn warn_of_leniency(settings: &Settings) {
-    for issuer in &settings.issuers {
-        if issuer.audiences == Audiences::Any {
-            tracing::warn!(
-                issuer = %issuer.url,
-                "tokens for any audience are accepted; name the project's id in issuers[].audience \
-                 (ZITADEL_AUDIENCE)"
-            );
-        }
-    }
+/// What the settings accept that one rarely wants.
+pub fn leniencies(settings: &Settings) -> impl Iterator<Item = String> {
+    let lenient = settings.issuers.iter().filter(|issuer| issuer.audiences == Audiences::Any);
+    lenient.map(|issuer| {
+        format!(
+            "tokens of {} are accepted for any audience; name the project's id in \
+             issuers[].audience (ZITADEL_AUDIENCE)",
+            issuer.url
+        )
+    })
 }

@@ -62,6 +62,7 @@ pub(super) fn build(
         consistency: entry.consistency.unwrap_or_default(),
         on_unavailable: entry.on_unavailable.unwrap_or_default(),
         is_private_only,
+        exposes_openfga: entry.expose_openfga.unwrap_or_default(),
     })
 }
 

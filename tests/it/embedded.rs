@@ -126,6 +126,9 @@ fn an_embedded_engine_needs_no_server_and_no_variable_of_one() {
         let rules = json!([{"path": "/api/*path", "method": "GET", "feature": "report_viewer"}]);
         let plan = builder.plan(&services).rules(&rules);
         let plan = plan.without_env("OPENFGA_URL").without_env("OPENFGA_STORE_ID");
+        let (_, said) = plan.check().await;
+        assert!(said.contains(&format!("embedded    {}", model.display())), "{said}");
+        assert!(!said.contains("openfga"), "{said}");
         let gateway = Gateway::start(&plan).await;
         gateway.get("/api/report").bearer(services.issuer.token("ann")).send().await.is(200);
         services.upstream.take_requests();

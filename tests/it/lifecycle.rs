@@ -112,6 +112,45 @@ fn a_good_set_up_checks_out() {
     });
 }
 
+#[test]
+fn a_check_tells_what_was_understood() {
+    story(async {
+        let rules = json!([
+            {"path": "/plain", "method": "GET", "feature": "x"},
+            {
+                "path": "/a", "method": "GET", "feature": "x", "roles": ["r1", "r2"],
+                "scopes": ["s1", "s2"], "audience": "aud", "rate_limit": "tenant",
+                "timeout": "500ms", "id": "named", "consistency": "higher",
+                "on_unavailable": "allow"
+            },
+            {
+                "path": "/stores", "method": "GET", "feature": "public_access",
+                "target": "openfga", "expose_openfga": true
+            }
+        ]);
+        let plan = nowhere()
+            .rules(&rules)
+            .set("limits.tenant.key", "header:X-Tenant")
+            .set("limits.tenant.limit", 5)
+            .set("limits.tenant.window", "60s");
+        let (status, output) = plan.check().await;
+        assert_eq!(status.code(), Some(0), "{output}");
+        for line in [
+            "    0  GET /plain: viewer of feature:x -> app",
+            "    1  GET /a: viewer of feature:x -> app; roles r1 or r2; scopes s1 and s2; \
+             audience aud; rate_limit tenant; timeout 500ms; consistency higher; \
+             on_unavailable allow; id named",
+            "    2  GET /stores: public -> openfga; expose_openfga true",
+            "limit       client: 6000 per 60s by client_ip",
+            "limit       tenant: 5 per 60s by header:x-tenant",
+            "warning     tokens of http://127.0.0.1:9 are accepted for any audience; name the \
+             project's id in issuers[].audience (ZITADEL_AUDIENCE)",
+        ] {
+            assert!(output.lines().any(|l| l == line), "{line} is missing in: {output}");
+        }
+    });
+}
+
 /// Enough of an environment without anything behind it.
 fn nowhere() -> Plan {
     Plan::new(&guide_rules())
