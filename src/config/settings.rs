@@ -144,9 +144,11 @@ impl Settings {
         let issuers = parts::issuers(&found.entries("issuers"), &mut found);
         let authz = found.section("authz").map(|s| parts::authz(&s, &mut found));
         let openfga: Option<file::OpenFga> = found.section("openfga");
-        let store_id = openfga.as_ref().map_or("", |openfga| &openfga.store_id).to_owned();
+        let store_id = openfga.as_ref().map(|openfga| openfga.store_id.clone());
+        let store_id = store_id.filter(|id| parts::is_id(id));
         let openfga = openfga.and_then(|s| parts::openfga(&s, &mut found));
-        let redis = found.section("redis").and_then(|s| parts::redis(&s, &store_id, &mut found));
+        let redis =
+            found.section("redis").and_then(|s| parts::redis(&s, store_id.as_deref(), &mut found));
         let limits = parts::limits(&found.named("limits"), &mut found);
         let max_keys = found.section("limiter").map(|s: file::Limiter| s.max_keys);
         let upstreams = {
