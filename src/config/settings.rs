@@ -147,14 +147,14 @@ impl Settings {
         let store_id = openfga.as_ref().map(|openfga| openfga.store_id.clone());
         let store_id = store_id.filter(|id| parts::is_id(id));
         let openfga = openfga.and_then(|s| parts::openfga(&s, &mut found));
-        let redis =
-            found.section("redis").and_then(|s| parts::redis(&s, store_id.as_deref(), &mut found));
+        let is_embedded = matches!(authz, Some(Some(_)));
+        let redis = found.section("redis").and_then(|s| {
+            parts::check_namespace(&s, is_embedded, &mut found);
+            parts::redis(&s, store_id.as_deref(), &mut found)
+        });
         let limits = parts::limits(&found.named("limits"), &mut found);
         let max_keys = found.section("limiter").map(|s: file::Limiter| s.max_keys);
-        let upstreams = {
-            let is_embedded = matches!(authz, Some(Some(_)));
-            upstreams::upstreams(&found.named("upstreams"), is_embedded, &mut found)
-        };
+        let upstreams = upstreams::upstreams(&found.named("upstreams"), is_embedded, &mut found);
         let settings = (|| {
             Some(Self {
                 server: server?,

@@ -98,3 +98,15 @@ fn only_what_may_be_empty_is_said_to_be() {
     let told = problems("admin: {token: 'a${geheim x}'}");
     assert!(told.starts_with("admin.token: ") && !told.contains("geheim"), "{told}");
 }
+
+#[test]
+fn an_embedded_engine_shares_redis_only_under_a_name_of_its_own() {
+    let told = |redis: &str| {
+        problems(&format!("authz: {{mode: embedded, model_file: m.fga}}\nredis: {{{redis}}}"))
+    };
+    let refused = told("url: 'redis://h/'");
+    assert!(refused.starts_with("redis.namespace: is required"), "{refused}");
+    assert_eq!(refused.lines().count(), 1, "{refused}");
+    assert_eq!(told("url: 'redis://h/', namespace: mine"), "");
+    assert_eq!(told("url: ''"), "");
+}

@@ -112,7 +112,10 @@ fn the_engine_stands_in_for_openfga_and_keeps_what_it_was_told() {
 }
 
 fn embedded(world: crate::support::world::Builder, model: &Path) -> crate::support::world::Builder {
-    world.set("authz.mode", "embedded").set("authz.model_file", model.to_str().unwrap())
+    world
+        .set("authz.mode", "embedded")
+        .set("authz.model_file", model.to_str().unwrap())
+        .set("redis.namespace", "embedded")
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn an_embedded_engine_needs_no_server_and_no_variable_of_one() {
         ]);
         let (status, said) = plan.clone().rules(&to_openfga).check().await;
         assert_eq!(status.code(), Some(78), "{said}");
-        assert!(said.contains("openfga"), "{said}");
+        assert!(said.contains("\"openfga\" is not defined (authz.mode is embedded, "), "{said}");
         std::fs::write(&model, "model: |\n  nonsense\n").unwrap();
         let (status, said) = plan.check().await;
         assert_eq!(status.code(), Some(78), "{said}");

@@ -263,6 +263,17 @@ pub(super) fn openfga(openfga: &file::OpenFga, found: &mut Findings) -> Option<O
     })
 }
 
+/// Without a server there is no store id that would keep deployments apart.
+pub(super) fn check_namespace(redis: &file::Redis, is_embedded: bool, found: &mut Findings) {
+    if is_embedded && !redis.url.is_empty() && redis.namespace.is_empty() {
+        found.add(
+            "redis.namespace",
+            "is required with redis.url when authz.mode is embedded: deployments with the same \
+             namespace share their limits",
+        );
+    }
+}
+
 /// `Some(None)` when there is no Redis; without a `store_id`, the settings are refused already.
 #[expect(clippy::option_option, reason = "the outer one tells of a problem, the inner of absence")]
 pub(super) fn redis(
