@@ -5,6 +5,7 @@ mod drain;
 mod house;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pingora::listeners::ListenerConfig;
@@ -51,8 +52,13 @@ pub enum StartError {
         cause: std::io::Error,
     },
     /// The rules cannot come into force.
-    #[error("{0}")]
-    Rules(#[from] ReloadError),
+    #[error("rules.file (--rules): {}", in_file(.file, .cause))]
+    Rules {
+        /// Their file.
+        file: PathBuf,
+        /// Why not.
+        cause: ReloadError,
+    },
     /// The issuers do not go together.
     #[error("issuers: {0}")]
     Issuers(#[from] crate::authn::SettingsError),
@@ -82,14 +88,24 @@ pub enum StartError {
     Metrics(#[from] MetricsError),
 }
 
+/// A mistake in one line, several below the name of the file.
+fn in_file(file: &Path, cause: &ReloadError) -> String {
+    let text = cause.to_string();
+    match cause {
+        ReloadError::File(_) => text,
+        _ if text.contains('\n') => format!("{}:\n{text}", file.display()),
+        _ => format!("{}: {text}", file.display()),
+    }
+}
+
 /// The rules of a configuration, loaded as the gateway would load them.
 pub fn check_rules(settings: &Settings) -> Result<crate::gate::policy::Policy, StartError> {
     let core = Core::build(settings)?;
     if let Some(embedded) = &settings.embedded {
         house::load_store(embedded)?;
     }
-    let content = RuleFile::new(settings.rules.file.clone()).load().map_err(ReloadError::File)?;
-    Ok(core.vocabulary.build(&content, &core.metrics)?)
+    let (_, policy) = core.load_rules(&RuleFile::new(settings.rules.file.clone()))?;
+    Ok(policy)
 }
 
 /// Runs the gateway until a signal ends it.
@@ -100,7 +116,9 @@ pub fn run(settings: &Settings, sink: &Sink, store: Option<Arc<Store>>) -> Resul
     try_listen("admin.listen", settings.admin.listen)?;
     // reqwest, redis and Pingora all take the provider that is there first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    warn_of_leniency(settings);
+    for leniency in leniencies(settings) {
+        tracing::warn!("{leniency}");
+    }
     let mut house = House::build(settings, sink, store)?;
     let background = house.background(settings)?;
     serve(settings, &house, house.proxy(settings, sink)?, background);
@@ -151,14 +169,14 @@ fn try_listen(key: &'static str, addr: SocketAddr) -> Result<(), StartError> {
     TcpListener::bind(addr).map(drop).map_err(|cause| StartError::Listen { key, addr, cause })
 }
 
-fn warn_of_leniency(settings: &Settings) {
-    for issuer in &settings.issuers {
-        if issuer.audiences == Audiences::Any {
-            tracing::warn!(
-                issuer = %issuer.url,
-                "tokens for any audience are accepted; name the project's id in issuers[].audience \
-                 (ZITADEL_AUDIENCE)"
-            );
-        }
-    }
+/// What the settings accept that one rarely wants.
+pub fn leniencies(settings: &Settings) -> impl Iterator<Item = String> {
+    let lenient = settings.issuers.iter().filter(|issuer| issuer.audiences == Audiences::Any);
+    lenient.map(|issuer| {
+        format!(
+            "tokens of {} are accepted for any audience; name the project's id in \
+             issuers[].audience (ZITADEL_AUDIENCE)",
+            issuer.url
+        )
+    })
 }

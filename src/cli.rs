@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Overrides};
+use crate::app::StartError;
+use crate::config::{self, Origin, Overrides, Settings};
 use crate::telemetry::Sink;
 use crate::{app, telemetry};
 
@@ -27,65 +28,83 @@ pub struct Cli {
     options: Options,
 }
 
-#[derive(Debug, Args)]
+/// What commands that read the configuration take, before their word or after it.
+#[derive(Debug, Default, Args)]
 struct Options {
     /// Configuration file, laid over the built-in defaults [default: conf/gateway.yaml if it exists]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Rule file; wins over rules.file
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     rules: Option<String>,
     /// Traffic address; wins over server.listen
-    #[arg(long, global = true, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<String>,
     /// Operators' address; wins over admin.listen
-    #[arg(long, global = true, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT")]
     admin_listen: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve (the default)
-    Run,
+    Run(Options),
     /// Tell what configuration and rules mean, or what is wrong with them (exit status 78)
-    Check,
+    Check(Options),
     /// Start everything embedded: an issuer, an OpenFGA engine, a sample application, the gateway
-    Dev,
-    /// Serve OpenFGA's HTTP API on the embedded engine, in memory (--listen, default 127.0.0.1:8080)
+    Dev(Options),
+    /// Serve OpenFGA's HTTP API on the embedded engine, in memory
     Engine(engine::Options),
     /// Ask the running gateway on this machine whether it is healthy (for container probes)
-    Health,
+    Health(Options),
 }
 
 /// Runs the command line `cli`.
 pub fn run(cli: Cli) -> ExitCode {
-    let options = cli.options;
-    let overrides = Overrides {
-        config: options.config,
-        rules: options.rules,
-        listen: options.listen,
-        admin_listen: options.admin_listen,
-    };
-    match &cli.command {
-        Some(Command::Dev) => return dev::run(overrides),
-        Some(Command::Engine(options)) => return engine::run(options, overrides.listen.as_deref()),
-        Some(Command::Run | Command::Check | Command::Health) | None => {}
-    }
-    let settings = match config::load(&overrides) {
-        Ok(settings) => settings,
-        Err(error) => return refuse("the configuration is not usable", &error),
-    };
-    match cli.command {
-        Some(Command::Check) => match app::check_rules(&settings) {
-            Ok(policy) => check::print(&settings, &policy),
-            Err(error) => refuse("the rules are not usable", &error),
-        },
-        Some(Command::Health) => health::ask(settings.server.listen),
-        _ => serve(&settings),
+    let before = cli.options;
+    match cli.command.unwrap_or_else(|| Command::Run(Options::default())) {
+        Command::Run(after) => with_settings(&before.and(after), |settings, _| serve(settings)),
+        Command::Check(after) => with_settings(&before.and(after), check),
+        Command::Dev(after) => dev::run(before.and(after)),
+        Command::Engine(options) => engine::run(&options, before.listen.as_deref()),
+        Command::Health(after) => {
+            with_settings(&before.and(after), |settings, _| health::ask(settings.server.listen))
+        }
     }
 }
 
-fn serve(settings: &config::Settings) -> ExitCode {
+impl Options {
+    /// What stands after a command's word wins.
+    fn and(self, after: Self) -> Overrides {
+        Overrides {
+            config: after.config.or(self.config),
+            rules: after.rules.or(self.rules),
+            listen: after.listen.or(self.listen),
+            admin_listen: after.admin_listen.or(self.admin_listen),
+        }
+    }
+}
+
+fn with_settings(
+    overrides: &Overrides,
+    act: impl FnOnce(&Settings, &Origin) -> ExitCode,
+) -> ExitCode {
+    let origin = Origin::of(overrides);
+    match config::load(overrides) {
+        Ok(settings) => act(&settings, &origin),
+        Err(error) => refuse(&format!("the {origin} is not usable"), &error),
+    }
+}
+
+fn check(settings: &Settings, origin: &Origin) -> ExitCode {
+    match app::check_rules(settings) {
+        Ok(policy) => check::print(settings, &policy),
+        Err(error @ StartError::Rules { .. }) => refuse("the rules are not usable", &error),
+        Err(error) => refuse(&format!("the {origin} is not usable"), &error),
+    }
+}
+
+fn serve(settings: &Settings) -> ExitCode {
     let (sink, writer) = match Sink::to_stdout() {
         Ok(pair) => pair,
         Err(error) => return refuse("standard output cannot be written", &error),
@@ -97,7 +116,7 @@ fn serve(settings: &config::Settings) -> ExitCode {
     drop(writer);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ app::StartError::Listen { .. }) => {
+        Err(error @ StartError::Listen { .. }) => {
             eprintln!("auth-gateway: {error}");
             ExitCode::FAILURE
         }
@@ -111,4 +130,36 @@ fn refuse(what: &str, error: &impl std::fmt::Display) -> ExitCode {
         eprintln!("  {line}");
     }
     ExitCode::from(EXIT_CONFIG)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn overrides(words: &[&str]) -> Overrides {
+        let cli = Cli::try_parse_from([&["auth-gateway"], words].concat()).unwrap();
+        let Some(Command::Check(after)) = cli.command else { panic!("check") };
+        cli.options.and(after)
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_command() {
+        let found = overrides(&["--rules", "a", "--listen", "b", "check", "--rules", "c"]);
+        assert_eq!((found.rules.as_deref(), found.listen.as_deref()), (Some("c"), Some("b")));
+    }
+
+    #[test]
+    fn the_engine_takes_only_what_it_uses() {
+        let mut cli = Cli::command();
+        cli.build();
+        let engine = cli.find_subcommand_mut("engine").unwrap();
+        let help = engine.render_help().to_string();
+        assert!(help.contains("--listen <ADDR:PORT>") && help.contains("127.0.0.1:8080"), "{help}");
+        for absent in ["--config", "--rules", "--admin-listen", "server.listen"] {
+            assert!(!help.contains(absent), "{help}");
+        }
+        assert!(Cli::try_parse_from(["auth-gateway", "engine", "--rules", "x"]).is_err());
+    }
 }

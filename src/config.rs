@@ -74,6 +74,41 @@ pub struct Overrides {
     pub admin_listen: Option<String>,
 }
 
+/// Where a configuration was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The file that was named, or the one that lies where one is looked for.
+    File(PathBuf),
+    /// There is no such file.
+    Defaults,
+}
+
+impl Origin {
+    /// What [`load`] reads.
+    pub fn of(overrides: &Overrides) -> Self {
+        let named = overrides.config.as_deref();
+        let path = named.unwrap_or(Path::new(DEFAULT_PATH));
+        // Anything but absence is told when the file is read.
+        let is_absent = || {
+            std::fs::symlink_metadata(path)
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        if named.is_none() && is_absent() {
+            return Self::Defaults;
+        }
+        Self::File(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "configuration {}", path.display()),
+            Self::Defaults => write!(f, "built-in configuration (there is no {DEFAULT_PATH})"),
+        }
+    }
+}
+
 /// Loads the settings of this process: file, environment and command line.
 pub fn load(overrides: &Overrides) -> Result<Settings, ConfigError> {
     load_with(overrides, &environment)
@@ -84,7 +119,7 @@ pub fn load_with(
     overrides: &Overrides,
     lookup: expand::Lookup<'_>,
 ) -> Result<Settings, ConfigError> {
-    let text = read(overrides.config.as_deref())?;
+    let text = read(&Origin::of(overrides))?;
     parse(&text, overrides, lookup)
 }
 
@@ -110,29 +145,19 @@ pub fn parse(
     Settings::read(value, problems).map_err(|problems| ConfigError { problems })
 }
 
-fn read(path: Option<&Path>) -> Result<String, ConfigError> {
-    let (path, is_default) = match path {
-        Some(path) => (path, false),
-        None => (Path::new(DEFAULT_PATH), true),
-    };
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text),
-        Err(error) if is_default && error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(String::new())
-        }
-        Err(error) => Err(Problem {
-            key: String::new(),
-            message: format!("cannot read the configuration file {}: {error}", path.display()),
-        }
-        .into()),
-    }
+fn read(origin: &Origin) -> Result<String, ConfigError> {
+    let Origin::File(path) = origin else { return Ok(String::new()) };
+    std::fs::read_to_string(path).map_err(|error| {
+        let message = format!("cannot read the file: {error}");
+        Problem { key: String::new(), message }.into()
+    })
 }
 
 fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
     // serde_yaml's own value refuses duplicate keys, serde_json's would keep the last.
     let bad = |error: &dyn fmt::Display| Problem {
         key: String::new(),
-        message: format!("the configuration file is not valid YAML: {error}"),
+        message: format!("the file is not valid YAML: {error}"),
     };
     let yaml: serde_yaml::Value = serde_yaml::from_str(text).map_err(|e| bad(&e))?;
     let value = serde_json::to_value(yaml).map_err(|e| bad(&e))?;
@@ -155,3 +180,6 @@ fn apply(value: &mut Value, overrides: &Overrides) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,9 @@ const MAX_PENDING: usize = 8 << 20;
 /// How long lines may wait to be written together.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// What a level may be.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
 /// How many times `GATHER` the end of the process waits for lines to be written: a second.
 const LAST_WAITS: usize = 50;
 
@@ -161,20 +164,45 @@ impl<'a> MakeWriter<'a> for Sink {
 /// The log level expression cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// Not an `EnvFilter` directive.
-    #[error("log.level: {level:?} is not a level or a list of module=level")]
+    /// `EnvFilter` would take the word for a module, and then nothing would be logged.
+    #[error("{part:?} is not one of error, warn, info, debug, trace, off, or module=level")]
     BadLevel {
-        /// As configured.
-        level: String,
+        /// The part between commas, as configured.
+        part: String,
     },
     /// Somebody else has installed a logger.
     #[error("a logger is installed already")]
     AlreadyInstalled,
 }
 
-/// Whether `level` can be used as a log level.
+/// The filter that `level` stands for: levels and `module::path=level`, separated by commas.
 pub fn check_level(level: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::try_new(level).map_err(|_| TelemetryError::BadLevel { level: level.to_owned() })
+    let directives: Result<Vec<_>, _> = level.split(',').map(directive).collect();
+    let bad = |_| TelemetryError::BadLevel { part: level.to_owned() };
+    EnvFilter::try_new(directives?.join(",")).map_err(bad)
+}
+
+fn directive(part: &str) -> Result<String, TelemetryError> {
+    let (module, word) = match part.trim().split_once('=') {
+        Some((module, word)) => (Some(module), word),
+        None => (None, part.trim()),
+    };
+    let word = match word.to_ascii_lowercase().as_str() {
+        "warning" => Some("warn"),
+        word => LEVELS.into_iter().find(|level| *level == word),
+    };
+    match (module, word) {
+        (None, Some(word)) => Ok(word.to_owned()),
+        (Some(module), Some(word)) if is_module(module) => Ok(format!("{module}={word}")),
+        _ => Err(TelemetryError::BadLevel { part: part.to_owned() }),
+    }
+}
+
+fn is_module(path: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    path.split("::").all(is_name)
 }
 
 /// Sends all events of this process, Pingora's too, to `sink` as JSON lines.
@@ -227,6 +255,27 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_level_is_a_known_word_or_a_module_with_one() {
+        for (level, filter) in [
+            ("info", "info"),
+            ("WARNING", "warn"),
+            ("off", "off"),
+            ("warn, auth_gateway::authz=debug", "auth_gateway::authz=debug,warn"),
+            ("auth_gateway=warning", "auth_gateway=warn"),
+        ] {
+            assert_eq!(check_level(level).unwrap().to_string(), filter, "{level}");
+        }
+        for level in ["", "verbose", "a b", "info,", "info verbose", "auth_gateway", "=info", "a=b"]
+        {
+            assert!(check_level(level).is_err(), "{level:?}");
+        }
+        assert_eq!(
+            check_level("info,verbose").unwrap_err().to_string(),
+            "\"verbose\" is not one of error, warn, info, debug, trace, off, or module=level"
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::authz::{Authority, Authorizer};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
 use crate::config::settings::Embedded;
+use crate::gate::policy::Policy;
 use crate::gate::{CommonLimits, Gate};
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
@@ -67,6 +68,15 @@ impl Core {
             vocabulary,
         })
     }
+
+    /// The content of the rule file, and what it says.
+    pub(super) fn load_rules(&self, file: &RuleFile) -> Result<(Vec<u8>, Policy), StartError> {
+        let loaded = file.load().map_err(ReloadError::File).and_then(|content| {
+            let policy = self.vocabulary.build(&content, &self.metrics)?;
+            Ok((content, policy))
+        });
+        loaded.map_err(|cause| StartError::Rules { file: file.path().to_owned(), cause })
+    }
 }
 
 /// Everything that lives as long as the process.
@@ -93,12 +103,11 @@ impl House {
         sink: &Sink,
         store: Option<Arc<Store>>,
     ) -> Result<Self, StartError> {
-        let Core { clock, metrics, authenticator, limiter, limits, vocabulary } =
-            Core::build(settings)?;
-        sink.count_dropped(metrics.log_lines_dropped.clone());
+        let core = Core::build(settings)?;
         let file = RuleFile::new(settings.rules.file.clone());
-        let content = file.load().map_err(ReloadError::File)?;
-        let policy = vocabulary.build(&content, &metrics)?;
+        let (content, policy) = core.load_rules(&file)?;
+        let Core { clock, metrics, authenticator, limiter, limits, vocabulary } = core;
+        sink.count_dropped(metrics.log_lines_dropped.clone());
         reload::warn_of_dangers(policy.rules());
         let model = Arc::new(ModelWatch::default());
         let store = match (store, &settings.embedded) {

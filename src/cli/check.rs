@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::app::leniencies;
 use crate::authn::Audiences;
 use crate::config::Settings;
+use crate::config::settings::{Embedded, OpenFga};
 use crate::gate::policy::Policy;
 use crate::proxy::upstream::HostHeader;
 
@@ -27,15 +29,15 @@ fn write(out: &mut impl Write, settings: &Settings, policy: &Policy) -> std::io:
         let opaque = if issuer.introspection.is_some() { ", opaque tokens" } else { "" };
         writeln!(out, "issuer      {} ({audience}{opaque})", issuer.url)?;
     }
-    let openfga = &settings.openfga;
-    let model = openfga.model_id.as_deref().unwrap_or("latest");
-    let store = &openfga.client.store_id;
-    writeln!(out, "openfga     {} (store {store}, model {model})", openfga.client.url)?;
+    match &settings.embedded {
+        Some(embedded) => write_files(out, embedded)?,
+        None => write_server(out, &settings.openfga)?,
+    }
     let redis = settings.redis.as_ref().map_or("none", |redis| redis.redacted_url());
     writeln!(out, "redis       {redis}")?;
     for limit in &settings.limits {
         let (name, requests, window) = (limit.name(), limit.requests(), limit.window());
-        writeln!(out, "limit       {name}: {requests} per {window:?} by {:?}", limit.key())?;
+        writeln!(out, "limit       {name}: {requests} per {window:?} by {}", limit.key())?;
     }
     for upstream in &settings.upstreams {
         let host = match &upstream.host {
@@ -49,8 +51,25 @@ fn write(out: &mut impl Write, settings: &Settings, policy: &Policy) -> std::io:
     for rule in policy.bound() {
         writeln!(out, "  {:>3}  {rule}", rule.index())?;
     }
+    for leniency in leniencies(settings) {
+        writeln!(out, "warning     {leniency}")?;
+    }
     for warning in rules.warnings() {
         writeln!(out, "warning     {warning}")?;
     }
     Ok(())
+}
+
+fn write_files(out: &mut impl Write, embedded: &Embedded) -> std::io::Result<()> {
+    write!(out, "embedded    {}", embedded.model_file.display())?;
+    if let Some(tuples) = &embedded.tuples_file {
+        write!(out, ", tuples {}", tuples.display())?;
+    }
+    writeln!(out)
+}
+
+fn write_server(out: &mut impl Write, openfga: &OpenFga) -> std::io::Result<()> {
+    let model = openfga.model_id.as_deref().unwrap_or("latest");
+    let store = &openfga.client.store_id;
+    writeln!(out, "openfga     {} (store {store}, model {model})", openfga.client.url)
 }

@@ -11,7 +11,7 @@ use super::refuse;
 use crate::app::{self, StartError};
 use crate::authz::engine::{Engine, EngineError, Store, TupleKey};
 use crate::clock::SystemClock;
-use crate::config::{self, ConfigError, Overrides};
+use crate::config::{self, ConfigError, Origin, Overrides};
 use crate::dev::Sandbox;
 use crate::telemetry::{self, Sink, TelemetryError};
 
@@ -48,8 +48,10 @@ enum DevError {
 
 /// Runs until a signal ends it.
 pub(super) fn run(overrides: Overrides) -> ExitCode {
+    let origin = Origin::of(&overrides);
     match serve(overrides) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(DevError::Config(error)) => refuse(&format!("the {origin} is not usable"), &error),
         Err(error) => refuse("the sandbox does not start", &error),
     }
 }

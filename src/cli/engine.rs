@@ -23,6 +23,9 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
+    /// Where it listens; nobody is asked for a key [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
     /// Loaded at the start if it exists, written when stores have changed and at the end
     #[arg(long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
@@ -40,11 +43,12 @@ enum EngineFault {
     Io(#[from] std::io::Error),
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT; `listen` stood before the command's word.
 pub(super) fn run(options: &Options, listen: Option<&str>) -> ExitCode {
+    let listen = options.listen.as_deref().or(listen).unwrap_or(DEFAULT_LISTEN);
     let served = tokio::runtime::Runtime::new()
         .map_err(EngineFault::from)
-        .and_then(|runtime| runtime.block_on(serve(options, listen.unwrap_or(DEFAULT_LISTEN))));
+        .and_then(|runtime| runtime.block_on(serve(options, listen)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse("the engine does not run", &error),

@@ -10,6 +10,9 @@ use super::Problem;
 /// Looks up environment variables; a function so that specifications need no process environment.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// Variables without a default whose feature is off while they are empty.
+const MAY_BE_EMPTY: [&str; 2] = ["REDIS_URL", "ALLOWED_ORIGINS"];
+
 /// Replaces placeholders below `value` and converts what they gave to the type in `schema`.
 pub fn expand(value: &mut Value, schema: &Value, lookup: Lookup<'_>, problems: &mut Vec<Problem>) {
     walk(value, schema, "", lookup, problems);
@@ -80,15 +83,17 @@ fn resolve(placeholder: &str, lookup: Lookup<'_>) -> Result<String, String> {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && !name.as_bytes().first().is_some_and(u8::is_ascii_digit);
     if !is_name {
-        return Err(format!("${{{placeholder}}} does not name an environment variable"));
+        // What stands there may be part of a password.
+        return Err(r"a placeholder is not ${NAME}, ${NAME:-default} or ${file:/path}".to_owned());
     }
     match (lookup(name), default) {
         (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
         (Some(value), _) => Ok(value),
         (None, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(format!(
-            "the environment variable {name} is not set; set it (it may be empty where a feature is not wanted)"
-        )),
+        (None, None) if MAY_BE_EMPTY.contains(&name) => {
+            Err(format!("the environment variable {name} is not set (it may be empty)"))
+        }
+        (None, None) => Err(format!("the environment variable {name} is not set")),
     }
 }
 

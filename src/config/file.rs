@@ -9,6 +9,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+/// How durations are written.
+pub(super) const DURATION: &str = "^[0-9]{1,9}(ms|s|m|h)$";
+/// What a limit may count by.
+pub(super) const LIMIT_KEY: &str = "^(client_ip|principal|rule|header:.+)$";
+
 /// The whole file; for the schema, since sections are read one by one.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -163,7 +168,7 @@ pub struct Redis {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
-    #[schemars(regex(pattern = r"^(client_ip|principal|rule|header:.+)$"))]
+    #[schemars(extend("pattern" = LIMIT_KEY))]
     pub key: String,
     #[schemars(range(min = 1, max = 1_000_000))]
     pub limit: u32,
@@ -194,7 +199,7 @@ pub struct Upstream {
 
 /// A duration as files write it: a number and a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "String", extend("pattern" = "^[0-9]{1,9}(ms|s|m|h)$"))]
+#[schemars(with = "String", extend("pattern" = DURATION))]
 pub struct Span(pub Duration);
 
 impl<'de> Deserialize<'de> for Span {

@@ -135,21 +135,26 @@ impl Settings {
         let mut found = Findings { sections: Sections::without(value, &problems), problems };
         let server = found.section("server").and_then(|s| parts::server(&s, &mut found));
         let admin = found.section("admin").and_then(|s| parts::admin(&s, &mut found));
+        if let (Some(server), Some(admin)) = (&server, &admin) {
+            parts::check_ports(server.listen, admin.listen, &mut found);
+        }
         let log = found.section("log").and_then(|s| parts::log(s, &mut found));
-        let rules = found.section("rules").map(parts::rules);
+        let rules = found.section("rules").and_then(|s| parts::rules(s, &mut found));
         let cors = found.section("cors").and_then(|s| parts::cors(&s, &mut found));
         let issuers = parts::issuers(&found.entries("issuers"), &mut found);
         let authz = found.section("authz").map(|s| parts::authz(&s, &mut found));
         let openfga: Option<file::OpenFga> = found.section("openfga");
-        let store_id = openfga.as_ref().map_or("", |openfga| &openfga.store_id).to_owned();
+        let store_id = openfga.as_ref().map(|openfga| openfga.store_id.clone());
+        let store_id = store_id.filter(|id| parts::is_id(id));
         let openfga = openfga.and_then(|s| parts::openfga(&s, &mut found));
-        let redis = found.section("redis").and_then(|s| parts::redis(&s, &store_id, &mut found));
+        let is_embedded = matches!(authz, Some(Some(_)));
+        let redis = found.section("redis").and_then(|s| {
+            parts::check_namespace(&s, is_embedded, &mut found);
+            parts::redis(&s, store_id.as_deref(), &mut found)
+        });
         let limits = parts::limits(&found.named("limits"), &mut found);
         let max_keys = found.section("limiter").map(|s: file::Limiter| s.max_keys);
-        let upstreams = {
-            let is_embedded = matches!(authz, Some(Some(_)));
-            upstreams::upstreams(&found.named("upstreams"), is_embedded, &mut found)
-        };
+        let upstreams = upstreams::upstreams(&found.named("upstreams"), is_embedded, &mut found);
         let settings = (|| {
             Some(Self {
                 server: server?,

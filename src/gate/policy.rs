@@ -11,7 +11,7 @@ use super::Request;
 use crate::authn::Principal;
 use crate::metrics::{Metrics, RuleMetrics};
 use crate::rate_limit::{KeyKind, KeyRef, LimitId};
-use crate::rules::{Access, Found, Params, Rule, RuleSet, Target};
+use crate::rules::{Access, Consistency, Found, OnUnavailable, Params, Rule, RuleSet, Target};
 
 /// A rule with what its names stand for.
 #[derive(Debug)]
@@ -39,8 +39,29 @@ impl fmt::Display for Bound {
                 write!(f, "{} of {}", check.relation(), check.object().as_str())?;
             }
         }
-        write!(f, " -> {}", self.target())
+        write!(f, " -> {}", self.target())?;
+        options(self).iter().try_for_each(|(field, value)| write!(f, "; {field} {value}"))
     }
+}
+
+/// What a rule says beyond its place, its access and its target: fields and what they say.
+fn options(rule: &Rule) -> Vec<(&'static str, String)> {
+    let wanted = rule.requirements();
+    let list = |items: &[Box<str>], word: &str| (!items.is_empty()).then(|| items.join(word));
+    let higher = rule.consistency() == Consistency::Higher;
+    let allow = rule.on_unavailable() == OnUnavailable::Allow;
+    let fields = [
+        ("roles", list(wanted.roles(), " or ")),
+        ("scopes", list(wanted.scopes(), " and ")),
+        ("audience", list(wanted.audience(), " or ")),
+        ("rate_limit", rule.limit().map(ToOwned::to_owned)),
+        ("timeout", rule.timeout().map(|timeout| format!("{timeout:?}"))),
+        ("consistency", higher.then(|| "higher".to_owned())),
+        ("on_unavailable", allow.then(|| "allow".to_owned())),
+        ("expose_openfga", rule.exposes_openfga().then(|| "true".to_owned())),
+        ("id", rule.given_id().map(ToOwned::to_owned)),
+    ];
+    fields.into_iter().filter_map(|(field, value)| Some((field, value?))).collect()
 }
 
 impl Deref for Bound {

@@ -1,5 +1,6 @@
 //! One named limit, as configured.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -26,6 +27,19 @@ impl KeyKind {
     /// Whether anybody can make up as many keys as they like.
     pub(super) const fn is_free_to_invent(&self) -> bool {
         matches!(self, Self::ClientIp | Self::Header(_))
+    }
+}
+
+/// In the words of the configuration.
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientIp => f.write_str("client_ip"),
+            Self::Principal => f.write_str("principal"),
+            Self::Rule => f.write_str("rule"),
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Claim(name) => write!(f, "claim:{name}"),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::set::Names;
 
 const PUBLIC: &str = "public_access";
 const AUTHENTICATED: &str = "authenticated";
+const OPENFGA: &str = "openfga";
 /// The type of a feature that is written without one.
 const FEATURE_TYPE: &str = "feature";
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
@@ -30,7 +31,7 @@ pub(super) fn build(
     let pattern = place.as_ref().map(|place| &place.pattern);
     let access = read_access(&entry, feature.as_ref(), pattern, names, faults);
     let target: Box<str> = entry.target.as_deref().unwrap_or(&names.default_target).into();
-    check_defined("target", &target, &names.targets, faults);
+    check_target(&target, names, faults);
     if let Some(limit) = &entry.rate_limit {
         check_defined("rate_limit", limit, &names.limits, faults);
     }
@@ -62,6 +63,7 @@ pub(super) fn build(
         consistency: entry.consistency.unwrap_or_default(),
         on_unavailable: entry.on_unavailable.unwrap_or_default(),
         is_private_only,
+        exposes_openfga: entry.expose_openfga.unwrap_or_default(),
     })
 }
 
@@ -188,12 +190,24 @@ fn refuse_check_fields(entry: &RuleEntry, feature: &'static str, faults: &mut Fa
     }
 }
 
+fn check_target(target: &str, names: &Names, faults: &mut Faults) {
+    // Without an embedded engine, the configuration insists on this upstream.
+    if target == OPENFGA && names.openfga_targets.is_empty() {
+        faults.add("target", Fault::NoOpenFga { known: list(&names.targets) });
+    } else {
+        check_defined("target", target, &names.targets, faults);
+    }
+}
+
 fn check_defined(field: &str, value: &str, known: &BTreeSet<String>, faults: &mut Faults) {
     if !known.contains(value) {
-        let names: Vec<_> = known.iter().map(String::as_str).collect();
-        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        faults.add(field, Fault::Undefined { value: value.to_owned(), known });
+        faults.add(field, Fault::Undefined { value: value.to_owned(), known: list(known) });
     }
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, Fault> {

@@ -130,6 +130,14 @@ pub enum Fault {
         /// The names there are.
         known: String,
     },
+    /// OpenFGA's upstream, where the engine in this process decides.
+    #[error(
+        "\"openfga\" is not defined (authz.mode is embedded, so there is no OpenFGA upstream; expected one of {known})"
+    )]
+    NoOpenFga {
+        /// The names there are.
+        known: String,
+    },
     /// Not a duration, or out of bounds.
     #[error("{value:?} is not a duration (expected 1ms to 1h, such as 500ms, 5s or 2m)")]
     Duration {

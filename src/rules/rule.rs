@@ -23,6 +23,7 @@ pub struct Rule {
     pub(super) consistency: Consistency,
     pub(super) on_unavailable: OnUnavailable,
     pub(super) is_private_only: bool,
+    pub(super) exposes_openfga: bool,
 }
 
 /// Who may pass.
@@ -137,6 +138,16 @@ impl Rule {
     /// not say `expose_openfga`.
     pub const fn is_private_only(&self) -> bool {
         self.is_private_only
+    }
+
+    /// Whether it says `expose_openfga`.
+    pub const fn exposes_openfga(&self) -> bool {
+        self.exposes_openfga
+    }
+
+    /// The id that the file gives it, rather than one made from method and path.
+    pub fn given_id(&self) -> Option<&str> {
+        (self.id != self.place.derive_id()).then_some(&self.id)
     }
 
     /// Whether no credential is asked for.

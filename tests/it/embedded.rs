@@ -112,7 +112,10 @@ fn the_engine_stands_in_for_openfga_and_keeps_what_it_was_told() {
 }
 
 fn embedded(world: crate::support::world::Builder, model: &Path) -> crate::support::world::Builder {
-    world.set("authz.mode", "embedded").set("authz.model_file", model.to_str().unwrap())
+    world
+        .set("authz.mode", "embedded")
+        .set("authz.model_file", model.to_str().unwrap())
+        .set("redis.namespace", "embedded")
 }
 
 #[test]
@@ -126,6 +129,9 @@ fn an_embedded_engine_needs_no_server_and_no_variable_of_one() {
         let rules = json!([{"path": "/api/*path", "method": "GET", "feature": "report_viewer"}]);
         let plan = builder.plan(&services).rules(&rules);
         let plan = plan.without_env("OPENFGA_URL").without_env("OPENFGA_STORE_ID");
+        let (_, said) = plan.check().await;
+        assert!(said.contains(&format!("embedded    {}", model.display())), "{said}");
+        assert!(!said.contains("openfga"), "{said}");
         let gateway = Gateway::start(&plan).await;
         gateway.get("/api/report").bearer(services.issuer.token("ann")).send().await.is(200);
         services.upstream.take_requests();
@@ -142,7 +148,7 @@ fn an_embedded_engine_needs_no_server_and_no_variable_of_one() {
         ]);
         let (status, said) = plan.clone().rules(&to_openfga).check().await;
         assert_eq!(status.code(), Some(78), "{said}");
-        assert!(said.contains("openfga"), "{said}");
+        assert!(said.contains("\"openfga\" is not defined (authz.mode is embedded, "), "{said}");
         std::fs::write(&model, "model: |\n  nonsense\n").unwrap();
         let (status, said) = plan.check().await;
         assert_eq!(status.code(), Some(78), "{said}");

@@ -1,6 +1,7 @@
 //! Start, stop, and what the gateway says about itself.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -113,6 +114,45 @@ fn a_good_set_up_checks_out() {
     });
 }
 
+#[test]
+fn a_check_tells_what_was_understood() {
+    story(async {
+        let rules = json!([
+            {"path": "/plain", "method": "GET", "feature": "x"},
+            {
+                "path": "/a", "method": "GET", "feature": "x", "roles": ["r1", "r2"],
+                "scopes": ["s1", "s2"], "audience": "aud", "rate_limit": "tenant",
+                "timeout": "500ms", "id": "named", "consistency": "higher",
+                "on_unavailable": "allow"
+            },
+            {
+                "path": "/stores", "method": "GET", "feature": "public_access",
+                "target": "openfga", "expose_openfga": true
+            }
+        ]);
+        let plan = nowhere()
+            .rules(&rules)
+            .set("limits.tenant.key", "header:X-Tenant")
+            .set("limits.tenant.limit", 5)
+            .set("limits.tenant.window", "60s");
+        let (status, output) = plan.check().await;
+        assert_eq!(status.code(), Some(0), "{output}");
+        for line in [
+            "    0  GET /plain: viewer of feature:x -> app",
+            "    1  GET /a: viewer of feature:x -> app; roles r1 or r2; scopes s1 and s2; \
+             audience aud; rate_limit tenant; timeout 500ms; consistency higher; \
+             on_unavailable allow; id named",
+            "    2  GET /stores: public -> openfga; expose_openfga true",
+            "limit       client: 6000 per 60s by client_ip",
+            "limit       tenant: 5 per 60s by header:x-tenant",
+            "warning     tokens of http://127.0.0.1:9 are accepted for any audience; name the \
+             project's id in issuers[].audience (ZITADEL_AUDIENCE)",
+        ] {
+            assert!(output.lines().any(|l| l == line), "{line} is missing in: {output}");
+        }
+    });
+}
+
 /// Enough of an environment without anything behind it.
 fn nowhere() -> Plan {
     Plan::new(&guide_rules())
@@ -163,8 +203,33 @@ fn unknown_keys_are_errors() {
         let (status, output) = nowhere().set("server.surprise", 1).check().await;
         assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
         assert!(output.contains("surprise"), "{output}");
-        let (status, output) = nowhere().rules_text("{").run_to_the_end().await;
+    });
+}
+
+#[test]
+fn errors_name_the_file_they_are_in() {
+    story(async {
+        let (status, output) = nowhere().rules_text("[{").run_to_the_end().await;
         assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
+        assert!(output.contains("rules.file (--rules): /"), "{output}");
+        assert!(output.contains("/access_rules.json: the file is not a list of rules"), "{output}");
+
+        let (_, output) = nowhere().rules_file(Path::new("absent.json")).check().await;
+        assert!(output.contains("the rules are not usable"), "{output}");
+        assert!(output.contains("rules.file (--rules): cannot read /"), "{output}");
+        assert!(output.contains("/absent.json: No such file"), "{output}");
+
+        let two = json!([{"path": "/a"}, {"path": "/b"}]);
+        let (_, output) = nowhere().rules(&two).check().await;
+        assert!(output.contains("/access_rules.json:\n  rule 0: "), "{output}");
+
+        let (_, output) = nowhere().set("server.surprise", 1).check().await;
+        assert!(output.contains("the configuration /"), "{output}");
+        assert!(output.contains("/gateway.yaml is not usable:"), "{output}");
+        let model = nowhere().set("authz.mode", "embedded").set("authz.model_file", "absent.fga");
+        let (status, output) = model.check().await;
+        assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
+        assert!(output.contains("the configuration /"), "{output}");
     });
 }
 

@@ -17,7 +17,7 @@ use crate::config::file;
 use crate::proxy::Patience;
 use crate::proxy::cors::Cors;
 use crate::proxy::framing::MessageLimits;
-use crate::rate_limit::{KeyKind, Limit, Settings as RedisSettings};
+use crate::rate_limit::{KeyKind, Limit, Settings as RedisSettings, SettingsError as RedisError};
 use crate::rules::PathPolicy;
 use crate::secret::Secret;
 
@@ -80,13 +80,28 @@ pub(super) fn admin(admin: &file::Admin, found: &mut Findings) -> Option<Admin> 
     Some(Admin { listen, token })
 }
 
+/// Listeners share ports (`SO_REUSEPORT`), so the system would not refuse the second one: clients
+/// would reach the admin API in turns.
+pub(super) fn check_ports(traffic: SocketAddr, admin: SocketAddr, found: &mut Findings) {
+    let (at, other) = (traffic.ip().to_canonical(), admin.ip().to_canonical());
+    let overlap = at == other || at.is_unspecified() || other.is_unspecified();
+    if overlap && traffic.port() == admin.port() && traffic.port() != 0 {
+        found.add(
+            "admin.listen (--admin-listen)",
+            format!("{admin} takes the port of server.listen (--listen), {traffic}"),
+        );
+    }
+}
+
 pub(super) fn log(log: file::Log, found: &mut Findings) -> Option<Log> {
     found.take("log.level", crate::telemetry::check_level(&log.level))?;
     Some(Log { level: log.level, access: log.access })
 }
 
-pub(super) fn rules(rules: file::Rules) -> Rules {
-    Rules { file: PathBuf::from(rules.file), default_relation: rules.default_relation }
+/// The file's path is made absolute, so that whoever reads it in a message need not know our folder.
+pub(super) fn rules(rules: file::Rules, found: &mut Findings) -> Option<Rules> {
+    let file = found.take("rules.file", std::path::absolute(&rules.file))?;
+    Some(Rules { file, default_relation: rules.default_relation })
 }
 
 pub(super) fn cors(cors: &file::Cors, found: &mut Findings) -> Option<Cors> {
@@ -133,46 +148,48 @@ pub(super) fn issuers(
 }
 
 fn one_issuer(key: &str, issuer: &file::Issuer, found: &mut Findings) -> Option<IssuerSettings> {
-    http_url(&format!("{key}.url"), &issuer.url, found)?;
-    let discovery_url = match optional(&issuer.discovery_url) {
-        Some(text) => Some(http_url(&format!("{key}.discovery_url"), text, found)?),
-        None => None,
-    };
-    let audiences = match issuer.audience.as_slice() {
-        [only] if only == "any" => Audiences::Any,
-        [] => {
-            found.add(
-                format!("{key}.audience"),
-                "is empty; name the accepted audiences, or write any to accept all",
-            );
-            return None;
-        }
-        list if list.iter().any(|one| one == "any") => {
-            found.add(format!("{key}.audience"), "any stands alone, not in a list");
-            return None;
-        }
-        list => Audiences::List(list.to_vec()),
-    };
-    let mut algorithms = Vec::new();
-    for name in &issuer.algorithms {
-        let parsed = name.parse::<Algorithm>();
-        algorithms.extend(found.take(
-            format!("{key}.algorithms"),
-            parsed.map_err(|error| format!("{name:?}: {error}")),
-        ));
-    }
+    let url = http_url(&format!("{key}.url"), &issuer.url, found);
+    let discovery_url = optional(&issuer.discovery_url)
+        .map(|text| http_url(&format!("{key}.discovery_url"), text, found));
+    let audiences = audiences(&issuer.audience);
+    let audiences = found.take(format!("{key}.audience"), audiences);
+    let algorithms = algorithms(&format!("{key}.algorithms"), &issuer.algorithms, found);
+    let introspection = introspection(key, &issuer.introspection, found);
+    url?;
     Some(IssuerSettings {
         url: issuer.url.clone(),
-        discovery_url,
-        audiences,
+        discovery_url: match discovery_url {
+            Some(url) => Some(url?),
+            None => None,
+        },
+        audiences: audiences?,
         algorithms,
         skew: issuer.clock_skew.0,
         user_template: optional(&issuer.user).map(ToOwned::to_owned),
-        introspection: introspection(key, &issuer.introspection, found),
+        introspection,
         claim_headers: Vec::new(),
         soft_ttl: issuer.refresh_keys.0,
         hard_ttl: issuer.keep_keys.0,
     })
+}
+
+fn audiences(accepted: &[String]) -> Result<Audiences, &'static str> {
+    match accepted {
+        [only] if only == "any" => Ok(Audiences::Any),
+        [] => Err("is empty; name the accepted audiences, or write any to accept all"),
+        list if list.iter().any(|one| one == "any") => Err("any stands alone, not in a list"),
+        list => Ok(Audiences::List(list.to_vec())),
+    }
+}
+
+fn algorithms(key: &str, names: &[String], found: &mut Findings) -> Vec<Algorithm> {
+    if names.is_empty() {
+        found.add(key, "is empty; name the accepted signature algorithms");
+    }
+    let parsed = names
+        .iter()
+        .map(|name| name.parse::<Algorithm>().map_err(|error| format!("{name:?}: {error}")));
+    parsed.filter_map(|algorithm| found.take(key, algorithm)).collect()
 }
 
 fn introspection(
@@ -194,9 +211,10 @@ fn introspection(
     Some(settings)
 }
 
-/// What OpenFGA's ids consist of, and the placeholders of its documentation.
-fn is_id_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+/// OpenFGA's ids, and the placeholders of its documentation.
+pub(super) fn is_id(text: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    !text.is_empty() && text.bytes().all(is_part)
 }
 
 pub(super) fn authz(authz: &file::Authz, found: &mut Findings) -> Option<Embedded> {
@@ -214,7 +232,7 @@ pub(super) fn authz(authz: &file::Authz, found: &mut Findings) -> Option<Embedde
 
 pub(super) fn openfga(openfga: &file::OpenFga, found: &mut Findings) -> Option<OpenFga> {
     let url = http_url("openfga.url", &openfga.url, found);
-    if openfga.store_id.is_empty() || !openfga.store_id.bytes().all(is_id_byte) {
+    if !is_id(&openfga.store_id) {
         found.add(
             "openfga.store_id",
             format!(
@@ -245,17 +263,33 @@ pub(super) fn openfga(openfga: &file::OpenFga, found: &mut Findings) -> Option<O
     })
 }
 
-/// `Some(None)` when there is no Redis.
+/// Without a server there is no store id that would keep deployments apart.
+pub(super) fn check_namespace(redis: &file::Redis, is_embedded: bool, found: &mut Findings) {
+    if is_embedded && !redis.url.is_empty() && redis.namespace.is_empty() {
+        found.add(
+            "redis.namespace",
+            "is required with redis.url when authz.mode is embedded: deployments with the same \
+             namespace share their limits",
+        );
+    }
+}
+
+/// `Some(None)` when there is no Redis; without a `store_id`, the settings are refused already.
 #[expect(clippy::option_option, reason = "the outer one tells of a problem, the inner of absence")]
 pub(super) fn redis(
     redis: &file::Redis,
-    store_id: &str,
+    store_id: Option<&str>,
     found: &mut Findings,
 ) -> Option<Option<RedisSettings>> {
     let Some(url) = optional(&redis.url) else { return Some(None) };
-    let namespace = optional(&redis.namespace).unwrap_or(store_id);
+    let namespace = optional(&redis.namespace).or(store_id).unwrap_or("none");
     let settings = RedisSettings::new(url, namespace, redis.sync_interval.0, redis.timeout.0);
-    found.take("redis", settings).map(Some)
+    let key = match &settings {
+        Err(RedisError::BadUrl) => "redis.url (REDIS_URL)",
+        Err(RedisError::BadNamespace { .. }) => "redis.namespace",
+        Err(RedisError::ZeroDuration) | Ok(_) => "redis",
+    };
+    found.take(key, settings).map(Some)
 }
 
 pub(super) fn limits(limits: &BTreeMap<String, file::Limit>, found: &mut Findings) -> Vec<Limit> {

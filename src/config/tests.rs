@@ -1,0 +1,112 @@
+use super::*;
+
+/// Enough of an environment for the shipped file.
+fn environment(name: &str) -> Option<String> {
+    let value = match name {
+        "OPENFGA_URL" | "ZITADEL_ISSUER_URL" | "ZITADEL_API_URL" | "UPSTREAM_URL" => {
+            "http://127.0.0.1:9"
+        }
+        "OPENFGA_STORE_ID" => "01HXXXXXXXXXXXXXXXXXXXXXXX",
+        "REDIS_URL" | "ALLOWED_ORIGINS" => "",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+/// Every problem of a file laid over the shipped one, a line for each.
+fn problems(text: &str) -> String {
+    match parse(text, &Overrides::default(), &environment) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn the_admin_port_is_not_the_traffic_port() {
+    let told = |listen: &str, admin: &str| {
+        let overrides = Overrides {
+            listen: Some(listen.to_owned()),
+            admin_listen: Some(admin.to_owned()),
+            ..Overrides::default()
+        };
+        parse("admin: {token: t}", &overrides, &environment)
+            .map_or_else(|error| error.to_string(), |_| String::new())
+    };
+    for (listen, admin) in [
+        ("127.0.0.1:3000", "127.0.0.1:3000"),
+        ("0.0.0.0:3000", "127.0.0.1:3000"),
+        ("127.0.0.1:3000", "[::]:3000"),
+        ("127.0.0.1:3000", "[::ffff:127.0.0.1]:3000"),
+    ] {
+        assert_eq!(
+            told(listen, admin),
+            format!(
+                "admin.listen (--admin-listen): {admin} takes the port of server.listen (--listen), {listen}"
+            )
+        );
+    }
+    for (listen, admin) in [
+        ("127.0.0.1:3000", "127.0.0.1:3001"),
+        ("127.0.0.1:3000", "127.0.0.2:3000"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+    ] {
+        assert_eq!(told(listen, admin), "", "{listen} {admin}");
+    }
+    let text = "server: {listen: 0.0.0.0:3001}";
+    assert!(problems(text).contains("admin.listen"), "{}", problems(text));
+}
+
+#[test]
+fn one_mistake_is_told_once_and_hides_no_other() {
+    let redis = "redis: {url: 'redis://redis/'}\n";
+    let told = problems(&format!("{redis}openfga: {{timeout: soon}}"));
+    assert_eq!(told, "openfga.timeout: \"soon\" is not a duration like 500ms, 10s, 5m");
+    let told = problems(&format!("{redis}openfga: {{store_id: a b}}"));
+    assert!(told.starts_with("openfga.store_id: ") && told.lines().count() == 1, "{told}");
+
+    let told = problems("issuers: [{url: x, discovery_url: y, audience: '', algorithms: RS1}]");
+    let keys: Vec<_> = told.lines().filter_map(|line| line.split_once(": ")).collect();
+    let keys: Vec<_> = keys.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(
+        keys,
+        [
+            "issuers[0].url",
+            "issuers[0].discovery_url",
+            "issuers[0].audience",
+            "issuers[0].algorithms"
+        ]
+    );
+    let told = problems("issuers: [{algorithms: ''}]");
+    assert!(told.starts_with("issuers[0].algorithms: is empty"), "{told}");
+}
+
+#[test]
+fn a_bad_redis_url_is_told_with_its_key_and_without_its_password() {
+    let told = problems("redis: {url: 'redis://:geheim@h:99999/'}");
+    assert_eq!(told, "redis.url (REDIS_URL): not a redis:// or rediss:// URL");
+    let told = problems("redis: {url: 'redis://h/', namespace: a b}");
+    assert!(told.starts_with("redis.namespace: "), "{told}");
+}
+
+#[test]
+fn only_what_may_be_empty_is_said_to_be() {
+    let told = parse("", &Overrides::default(), &|_| None).unwrap_err().to_string();
+    assert!(
+        told.contains("redis.url: the environment variable REDIS_URL is not set (it may be empty)")
+    );
+    assert_eq!(told.matches("may be empty").count(), 2, "{told}");
+    let told = problems("admin: {token: 'a${geheim x}'}");
+    assert!(told.starts_with("admin.token: ") && !told.contains("geheim"), "{told}");
+}
+
+#[test]
+fn an_embedded_engine_shares_redis_only_under_a_name_of_its_own() {
+    let told = |redis: &str| {
+        problems(&format!("authz: {{mode: embedded, model_file: m.fga}}\nredis: {{{redis}}}"))
+    };
+    let refused = told("url: 'redis://h/'");
+    assert!(refused.starts_with("redis.namespace: is required"), "{refused}");
+    assert_eq!(refused.lines().count(), 1, "{refused}");
+    assert_eq!(told("url: 'redis://h/', namespace: mine"), "");
+    assert_eq!(told("url: ''"), "");
+}
