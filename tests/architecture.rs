@@ -119,7 +119,9 @@ fn only_the_adapters_know_pingora() {
         let may = matches!(module.as_str(), "proxy" | "admin" | "app" | "main");
         for line in code_lines(&text) {
             let names = ["pingora::", "pingora_proxy::", "pingora_core::"];
-            let names = names.iter().any(|name| line.contains(name));
+            // What stands in quotes is no path but a name in a log.
+            let mut code = line.split('"').step_by(2);
+            let names = code.any(|code| names.iter().any(|name| code.contains(name)));
             assert!(may || !names, "{}: {line}", path.display());
         }
     }

@@ -113,7 +113,7 @@ impl AsyncRead for PatientSocket {
         } else if buf.filled().get(before..).is_some_and(|bytes| bytes.starts_with(SWITCHING)) {
             *answer_due = None;
         } else {
-            due.as_mut().reset(tokio::time::Instant::now() + *answer_timeout);
+            *due = Box::pin(tokio::time::sleep(*answer_timeout));
         }
         read
     }

@@ -46,7 +46,7 @@ pub struct RuleEntry {
     pub scopes: Option<Vec<String>>,
     /// Audiences of which the token must name at least one.
     pub audience: Option<OneOrMany>,
-    /// Name of a limit that these requests are charged to besides the usual ones.
+    /// Name of a limit, counted besides the principal's; one with key `principal` takes its place.
     pub rate_limit: Option<String>,
     /// Longest silence of the upstream, like "5s" or "500ms"; in place of the upstream's own.
     pub timeout: Option<String>,
