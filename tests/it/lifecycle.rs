@@ -230,6 +230,7 @@ fn errors_name_the_file_they_are_in() {
         let (status, output) = model.check().await;
         assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
         assert!(output.contains("the configuration /"), "{output}");
+        assert!(output.contains("authz.model_file: /"), "{output}");
     });
 }
 

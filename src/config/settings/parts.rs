@@ -224,9 +224,10 @@ pub(super) fn authz(authz: &file::Authz, found: &mut Findings) -> Option<Embedde
     if authz.model_file.is_empty() {
         found.add("authz.model_file", "is required when authz.mode is embedded");
     }
+    let absolute = |file: &str| std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file));
     Some(Embedded {
-        model_file: PathBuf::from(&authz.model_file),
-        tuples_file: optional(&authz.tuples_file).map(PathBuf::from),
+        model_file: absolute(&authz.model_file),
+        tuples_file: optional(&authz.tuples_file).map(absolute),
     })
 }
 
