@@ -29,8 +29,10 @@ def summarise(rounds, memory):
                    for field in dataclasses.fields(measured[0])}
         result[name] = {**columns, "memory_kb": memory[name], "rounds": len(measured)}
     for name, columns in result.items():
+        # Within a round, when the machine was as fast for the one as for the other.
         columns["cpu_ratio"] = {
-            other: columns["cpu_micros"]["median"] / result[other]["cpu_micros"]["median"]
+            other: statistics.median(
+                one.cpu_micros / reference.cpu_micros for one, reference in zip(rounds[name], rounds[other]))
             for other in REFERENCES if other in result}
     return result
 
@@ -68,7 +70,7 @@ def _ranged(values, unit, digits):
 
 
 LEGEND = """\
-Medians of the rounds (least..greatest). CPU: user and system time of all threads of the proxy, kernel
+Medians of the rounds (least..greatest); ratios of CPU are taken within each round. CPU: user and system time of all threads of the proxy, kernel
 work on its connections included, for each request that wrk counted; beside: what the service it asks
 adds on the other core. busy: the part of its core that the proxy used; below 95 % the other core,
 where wrk and the upstream run, set the pace and requests/s tells little. MB: resident after the run."""
