@@ -15,8 +15,8 @@ use crate::gate::Client;
 enum Sender {
     /// Nothing.
     Direct,
-    /// A page of another origin, in somebody's browser (the Fetch standard).
-    ForeignPage,
+    /// A page in somebody's browser, of another origin for all we know (the Fetch standard).
+    Page,
     /// Somebody else's proxy.
     Relay,
 }
@@ -99,9 +99,9 @@ fn sender(headers: &HeaderMap) -> Sender {
             | "cf-connecting-ip"
             | "fastly-client-ip" => return Sender::Relay,
             name if starts_like(name, PROTECTED_FAMILY) => return Sender::Relay,
-            "origin" => sender = Sender::ForeignPage,
+            "origin" => sender = Sender::Page,
             "sec-fetch-site" if !matches!(value.as_bytes(), b"none" | b"same-origin") => {
-                sender = Sender::ForeignPage;
+                sender = Sender::Page;
             }
             _ => {}
         }
