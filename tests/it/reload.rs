@@ -26,6 +26,15 @@ async fn serves(gateway: &Gateway, path: &str, status: u16) {
     .await;
 }
 
+/// Waits until the rules in force are those of the file, or are not.
+async fn rules_are_current(gateway: &Gateway, wanted: bool) {
+    let wanted = Some(f64::from(u8::from(wanted)));
+    eventually(&format!("rules_current is {wanted:?}"), SOON, async || {
+        (gateway.metric("auth_gateway_rules_current", &[]).await == wanted).then_some(())
+    })
+    .await;
+}
+
 #[test]
 fn a_good_change_takes_effect_and_a_broken_one_changes_nothing() {
     story(async {
@@ -44,22 +53,14 @@ fn a_good_change_takes_effect_and_a_broken_one_changes_nothing() {
             r#"[{"path": "/a", "method": "GET", "feature": "x", "relation": "no_such_relation"}]"#,
         ] {
             gateway.write_rules_text(broken);
-            eventually("the broken file is noticed", SOON, async || {
-                let current = gateway.metric("auth_gateway_rules_current", &[]).await;
-                (current == Some(0.0)).then_some(())
-            })
-            .await;
+            rules_are_current(gateway, false).await;
             gateway.get("/further/page").send().await.is(200);
             let details = gateway.admin(Method::GET, "/readyz").send().await.json();
             assert_ne!(details["rules_error"].as_str().unwrap_or_default(), "", "{details}");
             assert_eq!(gateway.get("/health").send().await.is(200).text(), "OK");
 
             gateway.write_rules(&further_rule());
-            eventually("the good file is back", SOON, async || {
-                let current = gateway.metric("auth_gateway_rules_current", &[]).await;
-                (current == Some(1.0)).then_some(())
-            })
-            .await;
+            rules_are_current(gateway, true).await;
         }
         let complaint =
             gateway.await_log(|line| line.to_string().contains("no_such_relation")).await;
@@ -160,14 +161,7 @@ fn a_rule_waits_for_the_model_that_it_asks_for() {
         let draft = json!([{"path": "/drafts/*path", "method": "GET", "relation": "editor",
             "feature": "feature:report_viewer"}]);
         gateway.write_rules(&with(story_rules(), draft));
-        let current = async |wanted: f64| {
-            eventually("the rules are judged", SOON, async || {
-                let current = gateway.metric("auth_gateway_rules_current", &[]).await;
-                (current == Some(wanted)).then_some(())
-            })
-            .await;
-        };
-        current(0.0).await;
+        rules_are_current(gateway, false).await;
         gateway.get("/drafts/1").bearer(&token).send().await.refused(403, "no_rule");
         world.saw_nothing();
 
@@ -177,7 +171,7 @@ fn a_rule_waits_for_the_model_that_it_asks_for() {
         feature["metadata"]["relations"]["editor"] =
             json!({"directly_related_user_types": [{"type": "user"}]});
         world.openfga.write_model(&world.store, &model).await;
-        current(1.0).await;
+        rules_are_current(gateway, true).await;
         gateway.get("/drafts/1").bearer(&token).send().await.refused(403, "denied");
         world.saw_nothing();
         let editor = World::user("editor");
@@ -197,19 +191,12 @@ fn rules_outlive_an_absence_of_their_file() {
         let away = folder.path().join("away.json");
         fs::write(&file, further_rule().to_string()).unwrap();
         let gateway = Gateway::start(&world.plan(&services).rules_file(&file)).await;
-        let current = async |wanted: f64| {
-            eventually("the file is looked at", SOON, async || {
-                let current = gateway.metric("auth_gateway_rules_current", &[]).await;
-                (current == Some(wanted)).then_some(())
-            })
-            .await;
-        };
         fs::rename(&file, &away).unwrap();
-        current(0.0).await;
+        rules_are_current(&gateway, false).await;
         gateway.get("/further/page").send().await.is(200);
         // The same content again: what changes is that the rules in force are the file's.
         fs::rename(&away, &file).unwrap();
-        current(1.0).await;
+        rules_are_current(&gateway, true).await;
         gateway.get("/further/page").send().await.is(200);
     });
 }

@@ -70,7 +70,8 @@ def _ranged(values, unit, digits):
 
 
 LEGEND = """\
-Medians of the rounds (least..greatest); ratios of CPU are taken within each round. CPU: user and system time of all threads of the proxy, kernel
-work on its connections included, for each request that wrk counted; beside: what the service it asks
-adds on the other core. busy: the part of its core that the proxy used; below 95 % the other core,
-where wrk and the upstream run, set the pace and requests/s tells little. MB: resident after the run."""
+Medians of the rounds (least..greatest); ratios of CPU are taken within each round. CPU: user and system
+time of all threads of the proxy, kernel work on its connections included, for each request that wrk
+counted; beside: what the service it asks adds on the other core. busy: the part of its core that the
+proxy used; below 95 % the other core, where wrk and the upstream run, set the pace and requests/s tells
+little. MB: resident after the run."""
