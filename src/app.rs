@@ -138,8 +138,8 @@ fn serve(settings: &Settings, house: &House, proxy: Proxy, background: Backgroun
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
 
-    let mut gateway =
-        pingora_proxy::http_proxy_service_with_name(&server.configuration, proxy, "gateway");
+    let proxy = pingora_proxy::http_proxy(&server.configuration, proxy);
+    let mut gateway = Service::new("gateway".to_owned(), house.entrance(proxy, settings));
     let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
     gateway
         .add_listener(ListenerConfig::tcp(settings.server.listen.to_string()).l4_buffer(buffers));

@@ -51,6 +51,11 @@ impl Now {
     }
 }
 
+/// A reading of the clock that timers go by, and that specifications may move.
+pub fn timer_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// Where time comes from.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Reads both clocks.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method};
 
+use crate::authn::bearer::BearerError;
 use crate::authn::{Authenticator, Bearer, Principal, Refusal, TokenCache, bearer};
 use crate::authz::{Authorizer, CheckFault, Consistency, Question, Source};
 use crate::clock::Now;
@@ -193,12 +194,13 @@ impl Gate {
         now: Now,
         known: &mut Evidence,
     ) -> Result<Arc<Caller>, Refused> {
-        let bearer = bearer::find(request.headers, request.target.query())
-            .map_err(|error| Refused::from(Reason::from(error)))?;
+        let refuse = |error: BearerError| Refused::from(Reason::from(error));
+        let offered = bearer::find(request.headers, request.target.query()).map_err(refuse)?;
         let generation = self.authenticator.generation();
-        if let Some(caller) = self.callers.get(bearer.token(), now, generation) {
+        if let Some(caller) = self.callers.get(offered.bytes(), now, generation) {
             return Ok(caller);
         }
+        let bearer = offered.parse().map_err(refuse)?;
         self.verify(bearer, request, rule, now, known).await
     }
 

@@ -8,8 +8,10 @@
 pub mod access_log;
 mod account;
 pub mod client_addr;
+pub mod connection;
 pub mod context;
 pub mod cors;
+pub mod entrance;
 pub mod framing;
 pub mod headers;
 mod limit_headers;
@@ -39,8 +41,10 @@ use crate::readiness::Readiness;
 use crate::rules::PathPolicy;
 use crate::telemetry::Sink;
 use client_addr::ClientAddresses;
+use connection::{Awaited, Connection, Overdue};
 use context::{Context, Outcome};
 use cors::Cors;
+use entrance::PINGORA_WAITS;
 use framing::MessageLimits;
 use headers::{HeaderPolicy, Host, Told, X_REQUEST_ID};
 use receive::Verdict;
@@ -71,8 +75,6 @@ pub struct Proxy {
     pub limits: MessageLimits,
     /// What paths may look like.
     pub paths: PathPolicy,
-    /// How long connections may be silent.
-    pub patience: Patience,
     /// The probes' state.
     pub readiness: Arc<Readiness>,
     /// The counters.
@@ -81,17 +83,6 @@ pub struct Proxy {
     pub access_log: Option<Sink>,
     /// Time.
     pub clock: SharedClock,
-}
-
-/// How long a client's connection may be silent.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// Between requests.
-    pub keepalive: Duration,
-    /// While it sends a request.
-    pub read: Duration,
-    /// Once it is a WebSocket.
-    pub websocket: Duration,
 }
 
 #[async_trait]
@@ -110,7 +101,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         ctx: &mut Context,
     ) -> pingora::Result<bool> {
-        self.set_timeouts(session);
+        self.watch(session)?;
         match self.receive(session, ctx).await {
             Verdict::Proxy => {
                 headers::forget_case(session.req_header_mut());
@@ -140,16 +131,11 @@ impl ProxyHttp for Proxy {
                 None,
             )
         })?;
-        if let Some(timeout) = admission.rule().timeout() {
-            peer.options.read_timeout = Some(timeout);
-        }
+        connection(session)?
+            .answer_within(admission.rule().timeout().unwrap_or(upstream.settings.read_timeout));
         if upgrade::is_websocket_handshake(session.req_header()) {
-            let answer_timeout =
-                peer.options.read_timeout.unwrap_or(upstream.settings.read_timeout);
             let timeout = upstream.settings.connect_timeout;
-            peer.options.custom_l4 = Some(Arc::new(PatientConnect { timeout, answer_timeout }));
-            // Counts for the tunnel too; the socket minds the answer's.
-            peer.options.read_timeout = Some(self.patience.websocket);
+            peer.options.custom_l4 = Some(Arc::new(PatientConnect { timeout }));
             // Never one of the pooled connections, which are not patient.
             peer.group_key = UPGRADES;
         }
@@ -193,13 +179,16 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
-        let Some(chunk) = body else { return Ok(()) };
         if session.was_upgraded() {
             return Ok(());
         }
+        if end_of_stream {
+            connection(session)?.awaits(Awaited::Answer);
+        }
+        let Some(chunk) = body else { return Ok(()) };
         ctx.body_bytes = ctx.body_bytes.saturating_add(chunk.len() as u64);
         if ctx.body_bytes > self.limits.max_body_bytes {
             return Err(Error::explain(
@@ -211,14 +200,28 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
+    fn upstream_response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        _ctx: &mut Context,
+    ) -> pingora::Result<Option<Duration>> {
+        connection(session)?.progresses();
+        Ok(None)
+    }
+
     async fn response_filter(
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
+        let connection = connection(session)?;
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
-            session.set_read_timeout(Some(self.patience.websocket));
+            connection.awaits(Awaited::Tunnel);
+        } else {
+            connection.progresses();
         }
         // Through Parts for the reason that headers.rs gives.
         let (empty, ()) = http::Response::new(()).into_parts();
@@ -288,30 +291,38 @@ impl Proxy {
         self.upstreams.get(ctx.admission()?.rule().upstream)
     }
 
-    fn set_timeouts(&self, session: &mut Session) {
-        let keepalive =
-            if self.readiness.draining() || session.as_downstream().get_keepalive().is_none() {
-                None
-            } else {
-                Some(self.patience.keepalive.as_secs())
-            };
-        session.set_keepalive(keepalive);
-        session.set_read_timeout(Some(self.patience.read));
+    /// From here on, the connection minds how long anyone is silent, not Pingora.
+    fn watch(&self, session: &mut Session) -> pingora::Result<()> {
+        connection(session)?.awaits(Awaited::Body);
+        let ends = self.readiness.draining() || session.as_downstream().get_keepalive().is_none();
+        session.set_keepalive((!ends).then_some(PINGORA_WAITS));
+        session.set_read_timeout(None);
+        Ok(())
     }
+}
+
+/// What a session runs on; without it, nothing would end a wait.
+fn connection(session: &Session) -> pingora::Result<&Connection> {
+    Connection::below(session).ok_or_else(|| Error::new(ErrorType::InternalError))
 }
 
 /// What a failed request is called; `None` when there is nobody left to tell.
 fn reason_of(error: &Error) -> Option<Reason> {
+    match Overdue::behind(error) {
+        Some(Overdue::Head | Overdue::Body) => return Some(Reason::SlowRequest),
+        Some(Overdue::Answer) => return Some(Reason::UpstreamTimeout),
+        Some(Overdue::Reading | Overdue::Tunnel) => return None,
+        None => {}
+    }
     let is_timeout = matches!(
         error.etype(),
         ErrorType::ConnectTimedout
             | ErrorType::ReadTimedout
             | ErrorType::WriteTimedout
             | ErrorType::TLSHandshakeTimedout
-    ) || upgrade::is_timeout(error);
+    );
     match (error.esource(), error.etype()) {
         (_, ErrorType::HTTPStatus(413)) => Some(Reason::BodyTooLarge),
-        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Reason::SlowRequest),
         (
             ErrorSource::Downstream,
             ErrorType::WriteError

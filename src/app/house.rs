@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderName;
+use pingora_proxy::HttpProxy;
 
 use super::StartError;
 use super::background::{Background, Gauges};
@@ -21,6 +22,7 @@ use crate::gate::{CommonLimits, Gate};
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::proxy::client_addr::ClientAddresses;
+use crate::proxy::entrance::Entrance;
 use crate::proxy::headers::HeaderPolicy;
 use crate::proxy::upstream::Upstream;
 use crate::rate_limit::{Limiter, RedisSync, SyncStatus, sweep_until_shutdown};
@@ -222,12 +224,16 @@ impl House {
             clients: ClientAddresses::new(server.trusted_proxies.clone()),
             limits: server.limits,
             paths: server.paths,
-            patience: server.patience,
             readiness: Arc::clone(&self.readiness),
             metrics: Arc::clone(&self.metrics),
             access_log: settings.log.access.then(|| sink.clone()),
             clock: Arc::clone(&self.clock),
         })
+    }
+
+    /// The traffic port: the proxy behind connections that mind their clients.
+    pub(super) fn entrance(&self, proxy: HttpProxy<Proxy>, settings: &Settings) -> Entrance {
+        Entrance::new(proxy, settings.server.patience, Arc::clone(&self.metrics))
     }
 
     pub(super) fn admin(&self, settings: &Settings) -> Admin {

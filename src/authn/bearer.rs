@@ -7,6 +7,15 @@ use http::header::AUTHORIZATION;
 /// Longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
+/// What a request offers as its token, not looked at yet.
+///
+/// Good for one thing: being compared with tokens that were verified. One that equals none of them
+/// has to be parsed.
+#[derive(Clone, Copy)]
+pub struct Offered<'a> {
+    bytes: &'a [u8],
+}
+
 /// A syntactically legal bearer token.
 #[derive(Clone, Copy)]
 pub struct Bearer<'a> {
@@ -38,7 +47,7 @@ pub enum BearerError {
 
 /// Finds the request's bearer token. A token in the query is never used, but beside a header it
 /// makes the request ambiguous.
-pub fn find<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<Bearer<'a>, BearerError> {
+pub fn find<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<Offered<'a>, BearerError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Err(BearerError::Missing);
@@ -52,8 +61,20 @@ pub fn find<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<Bearer<'a
     if query.is_some_and(names_access_token) {
         return Err(BearerError::Conflicting);
     }
-    let token = rest.strip_prefix(b" ").ok_or(BearerError::Malformed)?;
-    Bearer::parse(token)
+    let bytes = rest.strip_prefix(b" ").ok_or(BearerError::Malformed)?;
+    Ok(Offered { bytes })
+}
+
+impl<'a> Offered<'a> {
+    /// As it was sent; a credential, so not for logs.
+    pub const fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The token that it is, if it is one.
+    pub fn parse(self) -> Result<Bearer<'a>, BearerError> {
+        Bearer::parse(self.bytes)
+    }
 }
 
 impl<'a> Bearer<'a> {
@@ -171,7 +192,7 @@ mod tests {
     #[track_caller]
     fn check(value: &str, query: Option<&str>, expected: Result<&str, BearerError>) {
         let map = headers(&[value.as_bytes()]);
-        let found = find(&map, query).map(Bearer::token);
+        let found = find(&map, query).and_then(Offered::parse).map(Bearer::token);
         assert_eq!(found, expected, "{value:?} {query:?}");
     }
 

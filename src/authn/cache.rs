@@ -30,7 +30,7 @@ pub struct TokenCache<T> {
 #[derive(PartialEq, Eq)]
 struct Token(Box<str>);
 
-struct TokenRef<'a>(&'a str);
+struct TokenRef<'a>(&'a [u8]);
 
 struct Entry<T> {
     valid_until_unix_millis: u64,
@@ -62,8 +62,8 @@ impl<T> TokenCache<T> {
     }
 
     /// The value of a token that is still valid and whose keys are those of this generation.
-    pub fn get(&self, token: &str, now: Now, generation: u64) -> Option<Arc<T>> {
-        let entry = self.entries.get(&TokenRef(token))?;
+    pub fn get(&self, token: impl AsRef<[u8]>, now: Now, generation: u64) -> Option<Arc<T>> {
+        let entry = self.entries.get(&TokenRef(token.as_ref()))?;
         let is_live =
             entry.generation == generation && now.unix_millis() < entry.valid_until_unix_millis;
         is_live.then_some(entry.value)
@@ -127,20 +127,20 @@ impl<T> Weighter<Token, Entry<T>> for Weight {
 
 impl Hash for Token {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        TokenRef(&self.0).hash(state);
+        TokenRef(self.0.as_bytes()).hash(state);
     }
 }
 
 impl Hash for TokenRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let bytes = self.0.as_bytes();
+        let bytes = self.0;
         state.write(bytes.last_chunk::<HASHED_BYTES>().map_or(bytes, |end| end));
     }
 }
 
 impl Equivalent<Token> for TokenRef<'_> {
     fn equivalent(&self, token: &Token) -> bool {
-        *self.0 == *token.0
+        self.0 == token.0.as_bytes()
     }
 }
 

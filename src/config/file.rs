@@ -44,7 +44,9 @@ pub struct Server {
     pub name: String,
     pub trusted_proxies: Vec<String>,
     pub keepalive_timeout: Span,
+    pub header_timeout: Span,
     pub read_timeout: Span,
+    pub write_timeout: Span,
     pub shutdown_delay: Span,
     pub drain_timeout: Span,
     #[schemars(range(min = 1024, max = 1_000_000))]

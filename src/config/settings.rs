@@ -19,7 +19,7 @@ use super::file;
 use crate::authn::IssuerSettings;
 use crate::authz::AuthzSettings;
 use crate::authz::client::OpenFgaSettings;
-use crate::proxy::Patience;
+use crate::proxy::connection::Patience;
 use crate::proxy::cors::Cors;
 use crate::proxy::framing::MessageLimits;
 use crate::proxy::upstream::UpstreamSettings;

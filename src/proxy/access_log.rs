@@ -78,13 +78,13 @@ impl Line<'_> {
         text(out, "host", self.host);
         text(out, "path", self.path.as_bytes());
         integer(out, "status", u64::from(self.status));
-        text(out, "outcome", self.outcome.as_bytes());
+        word(out, "outcome", self.outcome);
         text(out, "rule", self.rule.as_bytes());
         if let Some(user) = self.user {
             text(out, "user", user.as_bytes());
         }
         if let Some(decision) = self.decision {
-            text(out, "decision", decision.as_bytes());
+            word(out, "decision", decision);
         }
         if let Some(upstream) = self.upstream {
             text(out, "upstream", upstream.as_bytes());
@@ -118,6 +118,14 @@ fn integer(out: &mut Vec<u8>, key: &'static str, value: u64) {
     number(out, value);
 }
 
+/// A word of ours: nothing in it is to be escaped.
+fn word(out: &mut Vec<u8>, key: &'static str, value: &'static str) {
+    open(out, key);
+    out.push(b'"');
+    out.extend_from_slice(value.as_bytes());
+    out.push(b'"');
+}
+
 fn text(out: &mut Vec<u8>, key: &'static str, value: &[u8]) {
     open(out, key);
     out.push(b'"');
@@ -135,13 +143,12 @@ fn open(out: &mut Vec<u8>, key: &'static str) {
 /// no reader of the log can be made to see a line break or a terminal sequence.
 fn escape(out: &mut Vec<u8>, value: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let is_plain = |b: &u8| matches!(b, 0x20..=0x7e) && !matches!(b, b'"' | b'\\');
-    if value.iter().all(is_plain) {
+    if all_plain(value) {
         out.extend_from_slice(value);
         return;
     }
     for byte in value {
-        if is_plain(byte) {
+        if is_plain(*byte) {
             out.push(*byte);
         } else {
             let digit = |n: u8| HEX.get(usize::from(n)).copied().unwrap_or(b'0');
@@ -150,6 +157,36 @@ fn escape(out: &mut Vec<u8>, value: &[u8]) {
             out.push(digit(byte & 15));
         }
     }
+}
+
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\')
+}
+
+/// Whether nothing is to be escaped, eight bytes at a time.
+fn all_plain(value: &[u8]) -> bool {
+    let (chunks, rest) = value.as_chunks();
+    let mut last = [b' '; 8];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    chunks.iter().chain([&last]).all(|chunk| are_plain(u64::from_le_bytes(*chunk)))
+}
+
+/// [`is_plain`] of eight bytes in one word. A subtraction borrows from the next byte only where it
+/// has found something, so the answer for all of them together is exact.
+const fn are_plain(word: u64) -> bool {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    const TOP: u64 = 0x80 * EACH;
+    const fn below(word: u64, limit: u64) -> u64 {
+        word.wrapping_sub(limit * EACH) & !word
+    }
+    let found = word
+        | below(word, 0x20)
+        | below(word ^ (0x7f * EACH), 1)
+        | below(word ^ (b'"' as u64 * EACH), 1)
+        | below(word ^ (b'\\' as u64 * EACH), 1);
+    found & TOP == 0
 }
 
 #[cfg(test)]
@@ -191,5 +228,19 @@ mod tests {
             assert_eq!(value["timestamp"], "2023-11-14T22:13:20.123Z");
             assert_eq!(value["request_id"], "id-1");
         }
+    }
+
+    #[test]
+    fn a_byte_to_escape_is_found_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for position in 0..17 {
+                for filling in [b' ', b'!', b'#', b'[', b']', b'a', b'~'] {
+                    let mut value = [filling; 17];
+                    value[position] = byte;
+                    assert_eq!(all_plain(&value), is_plain(byte), "{byte} at {position}");
+                }
+            }
+        }
+        assert!(all_plain(b""));
     }
 }

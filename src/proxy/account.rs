@@ -7,6 +7,7 @@ use pingora_proxy::Session;
 
 use super::Proxy;
 use super::access_log::{self, Line};
+use super::connection::Overdue;
 use super::context::{Context, Outcome};
 use crate::gate::Reason;
 use crate::metrics::NO_RULE;
@@ -76,6 +77,9 @@ impl Proxy {
 /// Where, what, and the cause that is not Pingora's. Its contexts are left out: they quote messages,
 /// with credentials and cookies in them.
 fn describe(error: &Error) -> String {
+    if let Some(overdue) = Overdue::behind(error) {
+        return overdue.to_string();
+    }
     let mut text = format!("{} {}", error.esource().as_str(), error.etype().as_str());
     let mut outer = error;
     while let Some(cause) = outer.cause.as_deref() {

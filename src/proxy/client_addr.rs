@@ -137,14 +137,27 @@ fn parse_entry(entry: &str) -> Option<IpAddr> {
 /// `addr` as text, without the detour through the formatter that its `Display` takes.
 pub(super) fn address_text(addr: IpAddr) -> CompactString {
     let IpAddr::V4(v4) = addr else { return addr.to_compact_string() };
-    let mut text = CompactString::default();
+    let mut text = [0; "255.255.255.255".len()];
+    let mut length = 0;
+    let mut push = |byte: u8| {
+        if let Some(place) = text.get_mut(length) {
+            *place = byte;
+            length += 1;
+        }
+    };
     for (index, octet) in v4.octets().into_iter().enumerate() {
         if index > 0 {
-            text.push('.');
+            push(b'.');
         }
-        text.push_str(itoa::Buffer::new().format(octet));
+        if octet >= 100 {
+            push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            push(b'0' + octet / 10 % 10);
+        }
+        push(b'0' + octet % 10);
     }
-    text
+    CompactString::from_utf8(text.get(..length).unwrap_or_default()).unwrap_or_default()
 }
 
 /// Loopback, RFC 1918, link-local, shared (RFC 6598) and unique local addresses.

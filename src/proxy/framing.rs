@@ -3,7 +3,7 @@
 //! Pingora accepts some framing that RFC 9112 lets a proxy repair. An edge has no use for repairs:
 //! whoever sends these either probes or is broken.
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Version};
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
@@ -24,17 +24,18 @@ pub struct MessageLimits {
 }
 
 /// Checks size and framing of the request at the head of `session`.
-pub fn check(session: &Session, limits: &MessageLimits) -> Result<(), Reason> {
+pub fn check(session: &Session, has_host: bool, limits: &MessageLimits) -> Result<(), Reason> {
     let header = session.req_header();
+    let coding = single(&header.headers, TRANSFER_ENCODING)?;
     if let Some(h1) = session.as_http1() {
         let raw = h1.get_headers_raw_bytes();
         check_size(raw.len(), header, limits)?;
         check_request_line(&raw)?;
         // Pingora has dropped Content-Length by now when both were sent; only the bytes tell.
-        if header.headers.contains_key(TRANSFER_ENCODING) && names_content_length(&raw) {
+        if coding.is_some() && names_content_length(&raw) {
             return Err(Reason::BadRequest);
         }
-        if header.version == Version::HTTP_11 && !header.headers.contains_key(HOST) {
+        if header.version == Version::HTTP_11 && !has_host {
             return Err(Reason::BadRequest);
         }
     } else {
@@ -42,7 +43,7 @@ pub fn check(session: &Session, limits: &MessageLimits) -> Result<(), Reason> {
         check_size(size, header, limits)?;
     }
     check_method(&header.method)?;
-    check_body(header, limits)
+    check_body(header, coding, limits)
 }
 
 fn check_size(size: usize, header: &RequestHeader, limits: &MessageLimits) -> Result<(), Reason> {
@@ -64,15 +65,15 @@ fn check_request_line(raw: &[u8]) -> Result<(), Reason> {
     while let Some(rest) = raw.strip_prefix(b"\r\n") {
         raw = rest;
     }
-    let Some(end) = raw.iter().position(|byte| *byte == b'\n') else {
+    let Some(end) = memchr::memchr(b'\n', raw) else {
         return Err(Reason::BadRequest);
     };
     let line = raw.get(..end).unwrap_or_default();
     let Some(line) = line.strip_suffix(b"\r") else { return Err(Reason::BadRequest) };
-    if line.split(|byte| *byte == b' ').count() != 3 {
+    if memchr::memchr_iter(b' ', line).count() != 2 {
         return Err(Reason::BadRequest);
     }
-    if line.contains(&b'#') {
+    if memchr::memchr(b'#', line).is_some() {
         return Err(Reason::BadPath);
     }
     Ok(())
@@ -80,6 +81,9 @@ fn check_request_line(raw: &[u8]) -> Result<(), Reason> {
 
 /// Authority and origin form of a target in absolute form (RFC 9112 section 3.2.2).
 pub(super) fn split_absolute_form(target: &[u8]) -> Option<(&[u8], &[u8])> {
+    if target.first() == Some(&b'/') {
+        return None;
+    }
     let scheme_end = target.windows(3).position(|three| three == b"://")?;
     let (scheme, rest) = target.split_at_checked(scheme_end)?;
     if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
@@ -112,9 +116,13 @@ fn check_method(method: &Method) -> Result<(), Reason> {
     Ok(())
 }
 
-fn check_body(header: &RequestHeader, limits: &MessageLimits) -> Result<(), Reason> {
+fn check_body(
+    header: &RequestHeader,
+    coding: Option<&[u8]>,
+    limits: &MessageLimits,
+) -> Result<(), Reason> {
     let headers = &header.headers;
-    if let Some(coding) = single(headers, TRANSFER_ENCODING)? {
+    if let Some(coding) = coding {
         let is_safe = matches!(header.method, Method::GET | Method::HEAD);
         if is_safe || !coding.eq_ignore_ascii_case(b"chunked") {
             return Err(Reason::BadRequest);

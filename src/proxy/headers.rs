@@ -6,9 +6,7 @@
 use std::net::IpAddr;
 
 use compact_str::CompactString;
-use http::header::{
-    AUTHORIZATION, CONNECTION, HOST, HeaderName, PROXY_AUTHORIZATION, UPGRADE, VIA,
-};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, UPGRADE, VIA};
 use http::{HeaderMap, HeaderValue, Uri};
 use pingora::http::RequestHeader;
 
@@ -23,9 +21,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Names that only we may set, or that make upstreams look at another request than the one that was
-/// admitted. `x-zitadel-*` choose ZITADEL's instance past its Host.
-const PROTECTED: [&str; 11] = [
+/// Names that only we may set, that are meant for us, or that make upstreams look at another request
+/// than the one that was admitted. `x-zitadel-*` choose ZITADEL's instance past its Host.
+const PROTECTED: [&str; 12] = [
     "x-user-id",
     "x-real-ip",
     "x-original-url",
@@ -37,6 +35,7 @@ const PROTECTED: [&str; 11] = [
     "forwarded",
     "x-zitadel-instance-host",
     "x-zitadel-public-host",
+    "proxy-authorization",
 ];
 
 /// Protected as a family: `-For`, `-Proto`, `-Host`, and whatever else somebody has thought of.
@@ -53,7 +52,7 @@ const ADDED: usize = 8;
 #[derive(Debug)]
 pub struct HeaderPolicy {
     protected: Vec<HeaderName>,
-    lengths: u64,
+    shapes: Shapes,
     via: HeaderValue,
     name: Box<str>,
 }
@@ -96,11 +95,15 @@ impl HeaderPolicy {
         let mut protected: Vec<_> =
             PROTECTED.iter().map(|name| HeaderName::from_static(name)).collect();
         protected.extend(claim_headers.iter().cloned());
-        let names = protected.iter().map(HeaderName::as_str).chain(NO_ALIASES);
-        let lengths = names.fold(0, |bits, name| bits | length_bit(name));
+        let mut shapes = Shapes::default();
+        protected
+            .iter()
+            .map(HeaderName::as_str)
+            .chain(NO_ALIASES)
+            .for_each(|name| shapes.add(name));
         Ok(Self {
             protected,
-            lengths,
+            shapes,
             via: HeaderValue::from_str(&format!("1.1 {name}"))?,
             name: name.into(),
         })
@@ -156,7 +159,6 @@ impl HeaderPolicy {
         if !told.forward_credentials {
             headers.remove(AUTHORIZATION);
         }
-        headers.remove(PROXY_AUTHORIZATION);
         if !told.is_handshake && headers.remove(UPGRADE).is_some() {
             headers.remove(CONNECTION);
         }
@@ -168,8 +170,7 @@ impl HeaderPolicy {
         if starts_like(name, PROTECTED_FAMILY) {
             return true;
         }
-        // Most names differ from all protected ones in length alone.
-        if self.lengths & length_bit(name) == 0 {
+        if !self.shapes.may_contain(name) {
             return false;
         }
         let same = |other: &str| other.len() == name.len() && starts_like(name, other);
@@ -205,8 +206,28 @@ fn is_odd(name: &str) -> bool {
     name.bytes().any(|b| b != b'-' && !b.is_ascii_alphanumeric())
 }
 
-fn length_bit(name: &str) -> u64 {
-    1 << name.len().min(63)
+/// Which lengths names have, by their first letter: most names differ from all protected ones in
+/// one of the two. Every spelling of a name begins with the same letter.
+#[derive(Debug, Default)]
+struct Shapes([u64; 32]);
+
+impl Shapes {
+    fn add(&mut self, name: &str) {
+        let (letter, length) = Self::of(name);
+        if let Some(lengths) = self.0.get_mut(letter) {
+            *lengths |= length;
+        }
+    }
+
+    fn may_contain(&self, name: &str) -> bool {
+        let (letter, length) = Self::of(name);
+        self.0.get(letter).is_some_and(|lengths| lengths & length != 0)
+    }
+
+    fn of(name: &str) -> (usize, u64) {
+        let first = name.bytes().next().unwrap_or_default();
+        (usize::from(first & 31), 1 << name.len().min(63))
+    }
 }
 
 /// What the upstream is told of the way that a request has come.

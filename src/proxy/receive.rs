@@ -33,7 +33,8 @@ impl Proxy {
         ctx.origin = self.cors.allowed_origin(&header.headers);
         let client = self.clients.find(ctx.peer, &header.headers);
         ctx.client = client.addr;
-        if let Err(reason) = framing::check(session, &self.limits) {
+        let host = header.headers.get(http::header::HOST);
+        if let Err(reason) = framing::check(session, host.is_some(), &self.limits) {
             let rejection = match reason {
                 Reason::MethodNotAllowed => Rejection::method(framing::ORDINARY_METHODS),
                 reason => Rejection::early(reason),
@@ -43,7 +44,7 @@ impl Proxy {
         if self.headers.is_loop(&header.headers) {
             return self.reject(Rejection::early(Reason::Loop), ctx);
         }
-        let target = match self.parse_target(header) {
+        let target = match self.parse_target(header, host) {
             Ok(target) => target,
             Err(reason) => return self.reject(Rejection::early(reason), ctx),
         };
@@ -67,7 +68,7 @@ impl Proxy {
                 Err(_) => return self.reject(Rejection::early(Reason::UriTooLong), ctx),
             }
         }
-        if !header.headers.contains_key(http::header::HOST) {
+        if host.is_none() {
             ctx.authority = target.host().and_then(|host| http::HeaderValue::from_str(host).ok());
         }
         let request =
@@ -81,7 +82,11 @@ impl Proxy {
         }
     }
 
-    fn parse_target<'r>(&self, header: &'r RequestHeader) -> Result<Target<'r>, Reason> {
+    fn parse_target<'r>(
+        &self,
+        header: &'r RequestHeader,
+        host: Option<&'r http::HeaderValue>,
+    ) -> Result<Target<'r>, Reason> {
         let authority = header.uri.authority().map(|authority| authority.as_str().as_bytes());
         // The parser keeps bytes that are not UTF-8 out of the URI and only in the raw target.
         let (authority, target) = match framing::split_absolute_form(header.raw_path()) {
@@ -95,7 +100,7 @@ impl Proxy {
         let raw = RawTarget {
             method: &header.method,
             authority,
-            host: header.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes),
+            host: host.map(http::HeaderValue::as_bytes),
             path,
             query,
         };

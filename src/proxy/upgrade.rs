@@ -5,7 +5,6 @@
 //! enough for that to happen to every third WebSocket. A read here is therefore put off for a few
 //! polls after each write: in one of them the note is taken.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr as InetAddr;
 use std::pin::Pin;
@@ -21,7 +20,6 @@ use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
 /// Two would do: one poll in which the note arrives, one in which it is taken.
 const POLLS: u8 = 4;
@@ -30,8 +28,6 @@ const POLLS: u8 = 4;
 #[derive(Debug)]
 pub(super) struct PatientConnect {
     pub(super) timeout: Duration,
-    /// How long the upstream may think about the handshake.
-    pub(super) answer_timeout: Duration,
 }
 
 /// Whether `request` asks for a WebSocket as RFC 6455 section 4.1 has it. Anything else with an
@@ -46,15 +42,9 @@ pub(super) fn is_websocket_handshake(request: &RequestHeader) -> bool {
     };
     request.method == http::Method::GET
         && request.version == http::Version::HTTP_11
-        && request.headers.contains_key("sec-websocket-key")
         && names(http::header::UPGRADE, "websocket")
         && names(http::header::CONNECTION, "upgrade")
-}
-
-/// Whether `error` is a handshake that its upstream has not answered in time.
-pub(super) fn is_timeout(error: &Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+        && request.headers.contains_key(http::header::SEC_WEBSOCKET_KEY)
 }
 
 #[async_trait]
@@ -68,12 +58,7 @@ impl Connect for PatientConnect {
             .or_err(ErrorType::ConnectTimedout, "upgrade")?
             .or_err(ErrorType::ConnectError, "upgrade")?;
         stream.set_nodelay(true).or_err(ErrorType::ConnectError, "upgrade")?;
-        let socket = PatientSocket {
-            stream,
-            polls_left: 0,
-            answer_timeout: self.answer_timeout,
-            answer_due: Some(Box::pin(tokio::time::sleep(self.answer_timeout))),
-        };
+        let socket = PatientSocket { stream, polls_left: 0 };
         Ok(VirtualSocketStream::new(Box::new(socket)).into())
     }
 }
@@ -82,14 +67,7 @@ impl Connect for PatientConnect {
 struct PatientSocket {
     stream: TcpStream,
     polls_left: u8,
-    answer_timeout: Duration,
-    /// Until the answer has turned out to be a tunnel: any other may not take longer than without
-    /// an Upgrade header.
-    answer_due: Option<Pin<Box<Sleep>>>,
 }
-
-/// How the answer begins that opens a tunnel.
-const SWITCHING: &[u8] = b"HTTP/1.1 101";
 
 impl AsyncRead for PatientSocket {
     fn poll_read(
@@ -102,20 +80,7 @@ impl AsyncRead for PatientSocket {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let Self { answer_timeout, answer_due, .. } = &mut *self;
-        let Some(due) = answer_due else { return read };
-        if read.is_pending() {
-            if due.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-        } else if buf.filled().get(before..).is_some_and(|bytes| bytes.starts_with(SWITCHING)) {
-            *answer_due = None;
-        } else {
-            *due = Box::pin(tokio::time::sleep(*answer_timeout));
-        }
-        read
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

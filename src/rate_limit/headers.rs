@@ -85,9 +85,10 @@ struct Text {
 
 impl Text {
     fn push(&mut self, text: &str) {
-        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(text.bytes()) {
-            *to = from;
-            self.len += 1;
+        let end = self.len + text.len();
+        if let Some(place) = self.bytes.get_mut(self.len..end) {
+            place.copy_from_slice(text.as_bytes());
+            self.len = end;
         }
     }
 

@@ -154,6 +154,18 @@ const fn classify(byte: u8) -> Class {
     }
 }
 
+/// By byte, whether it is of [`Class::Plain`], as most of a path is.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+static IS_PLAIN: [bool; 256] = {
+    let mut is_plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        is_plain[byte as usize] = matches!(classify(byte), Class::Plain);
+        byte += 1;
+    }
+    is_plain
+};
+
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
@@ -197,6 +209,10 @@ fn scan(raw: &[u8], policy: PathPolicy) -> Result<Scan, PathError> {
     let mut segment = Segment::Empty;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
+        if IS_PLAIN.get(usize::from(byte)) == Some(&true) {
+            segment = Segment::Named;
+            continue;
+        }
         match classify(byte) {
             Class::Plain => segment = Segment::Named,
             Class::Dot => segment = segment.dot(),

@@ -27,4 +27,5 @@ mod parsing;
 mod proxying;
 mod refusals;
 mod reload;
+mod slow_clients;
 mod support;

@@ -14,7 +14,7 @@ use crate::authn::{Algorithm, Audiences, IntrospectionSettings, IssuerSettings};
 use crate::authz::AuthzSettings;
 use crate::authz::client::OpenFgaSettings;
 use crate::config::file;
-use crate::proxy::Patience;
+use crate::proxy::connection::Patience;
 use crate::proxy::cors::Cors;
 use crate::proxy::framing::MessageLimits;
 use crate::rate_limit::{KeyKind, Limit, Settings as RedisSettings, SettingsError as RedisError};
@@ -51,9 +51,11 @@ pub(super) fn server(server: &file::Server, found: &mut Findings) -> Option<Serv
         name: server.name.clone(),
         trusted_proxies,
         patience: Patience {
-            // Pingora counts whole seconds, and takes zero for "for ever".
+            // A new connection is idle until its first byte.
             keepalive: server.keepalive_timeout.0.max(Duration::from_secs(1)),
+            head: server.header_timeout.0,
             read: server.read_timeout.0,
+            write: server.write_timeout.0,
             websocket: WEBSOCKET_SILENCE,
         },
         shutdown_delay: server.shutdown_delay.0,

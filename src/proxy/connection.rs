@@ -1,0 +1,306 @@
+//! A client's connection, and how long it may be silent.
+//!
+//! Pingora makes a timer for every wait, and has none for the time that a whole head may take
+//! (pingora #447). A [`Connection`] has one timer, which is moved only when it goes off too early: on
+//! a busy connection once in a while instead of several times per request. It also minds the
+//! upstream's silence, which nothing else would notice: Pingora reads from the client while it waits
+//! for an answer.
+
+mod stream;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pingora::prelude::Error;
+use pingora::protocols::Stream;
+use pingora_proxy::Session;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use crate::clock::timer_now;
+use crate::gate::Reason;
+use crate::metrics::{Metrics, NO_RULE};
+
+/// How long a connection may be silent.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// The client, between requests.
+    pub keepalive: Duration,
+    /// The client, from the first byte of a request's head to the last.
+    pub head: Duration,
+    /// The client, while it sends a body.
+    pub read: Duration,
+    /// The client, while it takes an answer.
+    pub write: Duration,
+    /// Both sides, once it is a WebSocket.
+    pub websocket: Duration,
+}
+
+/// Who was silent for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Overdue {
+    /// The client, in the middle of a head.
+    #[error("the client has not finished its request's head in time")]
+    Head,
+    /// The client, in the middle of a body.
+    #[error("the client has stopped sending")]
+    Body,
+    /// The upstream.
+    #[error("the upstream has not answered in time")]
+    Answer,
+    /// The client, to whom an answer is written.
+    #[error("the client has stopped reading")]
+    Reading,
+    /// Both ends of a tunnel.
+    #[error("the tunnel was idle for too long")]
+    Tunnel,
+}
+
+impl Overdue {
+    /// What `error` comes from, if it is this.
+    pub fn behind(error: &Error) -> Option<Self> {
+        let cause = error.root_cause().downcast_ref::<io::Error>()?;
+        cause.get_ref()?.downcast_ref::<Self>().copied()
+    }
+}
+
+impl From<Overdue> for io::Error {
+    fn from(overdue: Overdue) -> Self {
+        Self::new(io::ErrorKind::TimedOut, overdue)
+    }
+}
+
+/// Told to a client whose head has not come in time: there is no request yet to answer in full.
+const HEAD_OVERDUE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
+    Content-Type: application/problem+json\r\nContent-Length: 123\r\nCache-Control: no-store\r\n\
+    Connection: close\r\n\r\n\
+    {\"type\":\"urn:auth-gateway:slow_request\",\"title\":\"The request took too long to arrive\",\
+    \"status\":408,\"reason\":\"slow_request\"}";
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Awaited {
+    /// The first byte of a request.
+    Request,
+    /// The rest of its head.
+    Head,
+    /// The next part of its body.
+    Body,
+    /// The next part of the upstream's answer.
+    Answer,
+    /// Anything through a tunnel.
+    Tunnel,
+}
+
+/// A stream whose reads and writes end when nothing has happened for too long.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: Stream,
+    patience: Patience,
+    metrics: Arc<Metrics>,
+    /// An [`Awaited`]. This and the next two are set from the proxy's hooks, which get at the stream
+    /// through a shared reference but run in the task that polls it.
+    awaited: AtomicU8,
+    /// The upstream's time for the next part of its answer, in milliseconds.
+    answer_millis: AtomicU64,
+    /// Whether `read_due` is to be reckoned anew.
+    has_progressed: AtomicBool,
+    read_due: Instant,
+    write_due: Option<Instant>,
+    /// Goes off no later than what is due; `None` before the first wait.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, patience: Patience, metrics: Arc<Metrics>) -> Self {
+        Self {
+            stream,
+            patience,
+            metrics,
+            awaited: AtomicU8::new(Awaited::Request as u8),
+            answer_millis: AtomicU64::new(0),
+            has_progressed: AtomicBool::new(true),
+            read_due: timer_now(),
+            write_due: None,
+            timer: None,
+        }
+    }
+
+    /// The connection below a session.
+    pub(super) fn below(session: &Session) -> Option<&Self> {
+        Self::of(session.as_downstream().stream()?)
+    }
+
+    /// The connection that `stream` is.
+    pub(super) fn of(stream: &Stream) -> Option<&Self> {
+        (**stream).as_any().downcast_ref()
+    }
+
+    /// From now on, this is waited for.
+    pub(super) fn awaits(&self, awaited: Awaited) {
+        self.awaited.store(awaited as u8, Ordering::Relaxed);
+        self.progresses();
+    }
+
+    /// The upstream may be silent for `patience` while it answers.
+    pub(super) fn answer_within(&self, patience: Duration) {
+        let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.answer_millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// Something has happened: the wait begins anew.
+    pub(super) fn progresses(&self) {
+        self.has_progressed.store(true, Ordering::Relaxed);
+    }
+
+    fn awaited(&self) -> Awaited {
+        match self.awaited.load(Ordering::Relaxed) {
+            0 => Awaited::Request,
+            1 => Awaited::Head,
+            2 => Awaited::Body,
+            3 => Awaited::Answer,
+            _ => Awaited::Tunnel,
+        }
+    }
+
+    fn read_patience(&self) -> Duration {
+        match self.awaited() {
+            Awaited::Request => self.patience.keepalive,
+            Awaited::Head => self.patience.head,
+            Awaited::Body => self.patience.read,
+            Awaited::Answer => Duration::from_millis(self.answer_millis.load(Ordering::Relaxed)),
+            Awaited::Tunnel => self.patience.websocket,
+        }
+    }
+
+    fn has_read(&self) {
+        match self.awaited() {
+            Awaited::Request => self.awaits(Awaited::Head),
+            // It has to be whole in time, however many parts it comes in.
+            Awaited::Head => {}
+            Awaited::Body | Awaited::Answer | Awaited::Tunnel => self.progresses(),
+        }
+    }
+
+    /// Nothing to read: ready when the wait has been too long.
+    fn poll_read_overdue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if std::mem::take(self.has_progressed.get_mut()) {
+            self.read_due = timer_now() + self.read_patience();
+        }
+        ready!(poll_timer(&mut self.timer, self.read_due, cx));
+        let overdue = match self.awaited() {
+            // As if the client had closed it.
+            Awaited::Request => return Poll::Ready(Ok(())),
+            Awaited::Head => {
+                self.metrics.count_rejection(NO_RULE, Reason::SlowRequest.word());
+                let stream = &mut self.stream;
+                // Who does not read it either has the connection closed all the same.
+                if Pin::new(&mut *stream).poll_write(cx, HEAD_OVERDUE).is_ready() {
+                    let _ = Pin::new(stream).poll_flush(cx);
+                }
+                Overdue::Head
+            }
+            Awaited::Body => Overdue::Body,
+            Awaited::Answer => Overdue::Answer,
+            Awaited::Tunnel => Overdue::Tunnel,
+        };
+        Poll::Ready(Err(overdue.into()))
+    }
+
+    /// What becomes of `written`: an error when the client has not taken anything for too long.
+    fn mind_write<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.write_due = None;
+            return written;
+        }
+        let patience = match self.awaited() {
+            Awaited::Tunnel => self.patience.websocket,
+            _ => self.patience.write,
+        };
+        let due = *self.write_due.get_or_insert_with(|| timer_now() + patience);
+        ready!(poll_timer(&mut self.timer, due, cx));
+        Poll::Ready(Err(Overdue::Reading.into()))
+    }
+}
+
+/// Ready from `due` on. The timer is moved when it would go off too late, or has gone off too early.
+fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+    if timer.deadline() > due {
+        timer.as_mut().reset(due);
+    }
+    loop {
+        ready!(timer.as_mut().poll(cx));
+        if timer_now() >= due {
+            return Poll::Ready(());
+        }
+        timer.as_mut().reset(due);
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_read(cx, buf) {
+            Poll::Pending => this.poll_read_overdue(cx),
+            ready @ Poll::Ready(_) => {
+                this.has_read();
+                ready
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.mind_write(written, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.mind_write(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.mind_write(flushed, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let closed = Pin::new(&mut this.stream).poll_shutdown(cx);
+        this.mind_write(closed, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

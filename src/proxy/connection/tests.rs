@@ -1,0 +1,146 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+use super::*;
+
+const PATIENCE: Patience = Patience {
+    keepalive: secs(75),
+    head: secs(10),
+    read: secs(60),
+    write: secs(30),
+    websocket: secs(3600),
+};
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A connection, the client's end of it, and the metrics that it counts in.
+fn connect() -> (Connection, DuplexStream, Arc<Metrics>) {
+    let (ours, client) = tokio::io::duplex(1024);
+    let metrics = Arc::new(Metrics::new().unwrap());
+    (Connection::new(Box::new(ours), PATIENCE, Arc::clone(&metrics)), client, metrics)
+}
+
+/// Reads until something is wrong or nothing comes any more: when, and why.
+async fn outlast(connection: &mut Connection) -> (Duration, Option<Overdue>) {
+    let began = timer_now();
+    let mut buf = [0; 64];
+    loop {
+        match connection.read(&mut buf).await {
+            Ok(0) => return (began.elapsed(), None),
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                let cause = error.get_ref().unwrap().downcast_ref::<Overdue>();
+                return (began.elapsed(), cause.copied());
+            }
+        }
+    }
+}
+
+/// Sends a byte at each of these times.
+async fn drip(mut client: DuplexStream, at: &[u64]) -> DuplexStream {
+    let began = timer_now();
+    for at in at {
+        tokio::time::sleep_until(began + secs(*at)).await;
+        client.write_all(b"x").await.unwrap();
+    }
+    client
+}
+
+fn about(time: Duration, expected: u64) -> bool {
+    (secs(expected)..secs(expected) + Duration::from_millis(10)).contains(&time)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_ends_as_if_the_client_had_closed_it() {
+    let (mut connection, _client, _) = connect();
+    let (took, overdue) = outlast(&mut connection).await;
+    assert!(about(took, 75), "{took:?}");
+    assert_eq!(overdue, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_has_to_be_whole_in_time_however_it_trickles() {
+    let (mut connection, client, metrics) = connect();
+    let client = tokio::spawn(drip(client, &[20, 22, 24, 26, 28]));
+    let (took, overdue) = outlast(&mut connection).await;
+    assert!(about(took, 30), "{took:?}");
+    assert_eq!(overdue, Some(Overdue::Head));
+    let counted = String::from_utf8(metrics.render().unwrap()).unwrap();
+    assert!(counted.contains(r#"{reason="slow_request",rule="none"} 1"#), "{counted}");
+
+    drop(connection);
+    let mut told = String::new();
+    client.await.unwrap().read_to_string(&mut told).await.unwrap();
+    let (head, body) = told.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 408 "));
+    assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["reason"], Reason::SlowRequest.word());
+    assert_eq!(body["title"], Reason::SlowRequest.title());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_part_of_a_body_and_of_an_answer_renews_the_wait() {
+    let (mut connection, client, _) = connect();
+    connection.awaits(Awaited::Body);
+    let client = tokio::spawn(drip(client, &[50, 100, 150]));
+    let (took, overdue) = outlast(&mut connection).await;
+    assert!(about(took, 210), "{took:?}");
+    assert_eq!(overdue, Some(Overdue::Body));
+
+    connection.answer_within(secs(5));
+    connection.awaits(Awaited::Answer);
+    let mut buf = [0; 1];
+    for _ in 0..3 {
+        let wait = tokio::time::timeout(secs(4), connection.read(&mut buf)).await;
+        assert!(wait.is_err(), "the upstream has time");
+        connection.progresses();
+    }
+    let (took, overdue) = outlast(&mut connection).await;
+    assert!(about(took, 5), "{took:?}");
+    assert_eq!(overdue, Some(Overdue::Answer));
+    drop(client.await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_wait_after_a_long_one_is_kept() {
+    let (mut connection, mut client, _) = connect();
+    connection.awaits(Awaited::Tunnel);
+    let mut buf = [0; 64];
+    assert!(tokio::time::timeout(secs(60), connection.read(&mut buf)).await.is_err());
+    client.write_all(b"x").await.unwrap();
+    assert_eq!(connection.read(&mut buf).await.unwrap(), 1);
+
+    connection.answer_within(Duration::from_millis(1500));
+    connection.awaits(Awaited::Answer);
+    let (took, overdue) = outlast(&mut connection).await;
+    assert!(took >= Duration::from_millis(1500) && took < secs(2), "{took:?}");
+    assert_eq!(overdue, Some(Overdue::Answer));
+
+    // A connection that is told to go on does.
+    connection.awaits(Awaited::Request);
+    let (took, overdue) = outlast(&mut connection).await;
+    assert!(about(took, 75), "{took:?}");
+    assert_eq!(overdue, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_left() {
+    let (mut connection, mut client, _) = connect();
+    let body = [b'x'; 4096];
+    let began = timer_now();
+    let reader = tokio::spawn(async move {
+        let mut buf = [0; 512];
+        for at in [20, 40, 60] {
+            tokio::time::sleep_until(began + secs(at)).await;
+            client.read_exact(&mut buf).await.unwrap();
+        }
+        client
+    });
+    let error = connection.write_all(&body).await.unwrap_err();
+    assert_eq!(error.get_ref().unwrap().downcast_ref(), Some(&Overdue::Reading));
+    assert!(about(began.elapsed(), 90), "{:?}", began.elapsed());
+    drop(reader.await);
+}
