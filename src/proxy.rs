@@ -104,7 +104,7 @@ impl ProxyHttp for Proxy {
         self.watch(session)?;
         match self.receive(session, ctx).await {
             Verdict::Proxy => {
-                headers::forget_case(session.req_header_mut());
+                headers::make_canonical(session.req_header_mut(), ctx.host.take());
                 Ok(false)
             }
             Verdict::Reply(reply) => {
@@ -158,9 +158,7 @@ impl ProxyHttp for Proxy {
             request_id: &ctx.request_id,
             rewritten: ctx.rewritten.as_ref(),
             host: match &upstream.settings.host {
-                HostHeader::Client => {
-                    Host::IfMissing(ctx.authority.as_ref().unwrap_or(&upstream.settings.authority))
-                }
+                HostHeader::Client => Host::IfMissing(&upstream.settings.authority),
                 HostHeader::Fixed { host, .. } => Host::Fixed(host),
             },
             scheme: match &upstream.settings.host {

@@ -32,7 +32,7 @@ pub struct Line<'a> {
     pub client: IpAddr,
     /// Method.
     pub method: &'a Method,
-    /// Host as sent.
+    /// Host as forwarded, or as sent.
     pub host: &'a [u8],
     /// Path as sent.
     pub path: &'a str,

@@ -38,6 +38,8 @@ pub struct Patience {
     pub write: Duration,
     /// Both sides, once it is a WebSocket.
     pub websocket: Duration,
+    /// Bytes of a head that may have arrived without its end.
+    pub head_bytes: usize,
 }
 
 /// Who was silent for too long.
@@ -74,13 +76,6 @@ impl From<Overdue> for io::Error {
     }
 }
 
-/// Told to a client whose head has not come in time: there is no request yet to answer in full.
-const HEAD_OVERDUE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
-    Content-Type: application/problem+json\r\nContent-Length: 123\r\nCache-Control: no-store\r\n\
-    Connection: close\r\n\r\n\
-    {\"type\":\"urn:auth-gateway:slow_request\",\"title\":\"The request took too long to arrive\",\
-    \"status\":408,\"reason\":\"slow_request\"}";
-
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -110,6 +105,8 @@ pub(super) struct Connection {
     answer_millis: AtomicU64,
     /// Whether `read_due` is to be reckoned anew.
     has_progressed: AtomicBool,
+    /// What has arrived of a head.
+    head_bytes: usize,
     read_due: Instant,
     write_due: Option<Instant>,
     /// Goes off no later than what is due; `None` before the first wait.
@@ -125,6 +122,7 @@ impl Connection {
             awaited: AtomicU8::new(Awaited::Request as u8),
             answer_millis: AtomicU64::new(0),
             has_progressed: AtomicBool::new(true),
+            head_bytes: 0,
             read_due: timer_now(),
             write_due: None,
             timer: None,
@@ -178,11 +176,14 @@ impl Connection {
         }
     }
 
-    fn has_read(&self) {
+    fn has_read(&mut self, bytes: usize) {
         match self.awaited() {
-            Awaited::Request => self.awaits(Awaited::Head),
+            Awaited::Request => {
+                self.awaits(Awaited::Head);
+                self.head_bytes = bytes;
+            }
             // It has to be whole in time, however many parts it comes in.
-            Awaited::Head => {}
+            Awaited::Head => self.head_bytes = self.head_bytes.saturating_add(bytes),
             Awaited::Body | Awaited::Answer | Awaited::Tunnel => self.progresses(),
         }
     }
@@ -197,12 +198,7 @@ impl Connection {
             // As if the client had closed it.
             Awaited::Request => return Poll::Ready(Ok(())),
             Awaited::Head => {
-                self.metrics.count_rejection(NO_RULE, Reason::SlowRequest.word());
-                let stream = &mut self.stream;
-                // Who does not read it either has the connection closed all the same.
-                if Pin::new(&mut *stream).poll_write(cx, HEAD_OVERDUE).is_ready() {
-                    let _ = Pin::new(stream).poll_flush(cx);
-                }
+                self.refuse_head(Reason::SlowRequest, cx);
                 Overdue::Head
             }
             Awaited::Body => Overdue::Body,
@@ -210,6 +206,16 @@ impl Connection {
             Awaited::Tunnel => Overdue::Tunnel,
         };
         Poll::Ready(Err(overdue.into()))
+    }
+
+    /// Tells a client why its head is not read to the end. There is no request yet to answer in full,
+    /// and whoever does not take the answer has the connection closed all the same.
+    fn refuse_head(&mut self, reason: Reason, cx: &mut Context<'_>) {
+        self.metrics.count_rejection(NO_RULE, reason.word());
+        let stream = Pin::new(&mut self.stream);
+        if stream.poll_write(cx, refusal(reason).as_bytes()).is_ready() {
+            let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        }
     }
 
     /// What becomes of `written`: an error when the client has not taken anything for too long.
@@ -230,6 +236,22 @@ impl Connection {
         ready!(poll_timer(&mut self.timer, due, cx));
         Poll::Ready(Err(Overdue::Reading.into()))
     }
+}
+
+/// An answer in full, for want of a request.
+fn refusal(reason: Reason) -> String {
+    let (status, word, title) = (reason.status(), reason.word(), reason.title());
+    let phrase = http::StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason());
+    let body = serde_json::json!({
+        "type": format!("urn:auth-gateway:{word}"), "title": title, "status": status, "reason": word,
+    })
+    .to_string();
+    format!(
+        "HTTP/1.1 {status} {}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
+         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}",
+        phrase.unwrap_or_default(),
+        body.len()
+    )
 }
 
 /// Ready from `due` on. The timer is moved when it would go off too late, or has gone off too early.
@@ -254,10 +276,15 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.awaited() == Awaited::Head && this.head_bytes > this.patience.head_bytes {
+            this.refuse_head(Reason::HeadersTooLarge, cx);
+            return Poll::Ready(Err(io::Error::other("the head is too large")));
+        }
+        let before = buf.filled().len();
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Pending => this.poll_read_overdue(cx),
             ready @ Poll::Ready(_) => {
-                this.has_read();
+                this.has_read(buf.filled().len() - before);
                 ready
             }
         }

@@ -24,8 +24,8 @@ pub struct Context {
     pub is_trusted_peer: bool,
     /// The canonical target where it differs from what was sent.
     pub rewritten: Option<PathAndQuery>,
-    /// The host of a target in absolute form, when there is no Host.
-    pub authority: Option<HeaderValue>,
+    /// The canonical Host where it differs from what was sent.
+    pub host: Option<HeaderValue>,
     /// Value of Access-Control-Allow-Origin, when the origin is allowed.
     pub origin: Option<HeaderValue>,
     /// How it went.
@@ -63,7 +63,7 @@ impl Context {
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             is_trusted_peer: false,
             rewritten: None,
-            authority: None,
+            host: None,
             origin: None,
             outcome: Outcome::Undecided,
             body_bytes: 0,

@@ -84,7 +84,7 @@ pub struct Told<'a> {
 pub enum Host<'a> {
     /// Always this.
     Fixed(&'a HeaderValue),
-    /// This, if the client sent none (HTTP/1.0, or a target in absolute form).
+    /// This, if the client sent none (HTTP/1.0).
     IfMissing(&'a HeaderValue),
 }
 
@@ -194,11 +194,14 @@ fn take_parts(request: &mut RequestHeader) -> http::request::Parts {
     std::mem::replace(request, RequestHeader::from(empty)).into()
 }
 
-/// Drops the map for the case of names, which would be copied for the upstream: names are written in
-/// lower case from here on. Only for a target that has been parsed, since bytes that are not UTF-8 are
-/// dropped too.
-pub fn forget_case(request: &mut RequestHeader) {
-    let parts = take_parts(request);
+/// Writes `host` in place of the client's spelling, and drops the map for the case of names, which
+/// would be copied for the upstream: names are in lower case from here on. Only for a target that has
+/// been parsed, since bytes that are not UTF-8 are dropped too.
+pub fn make_canonical(request: &mut RequestHeader, host: Option<HeaderValue>) {
+    let mut parts = take_parts(request);
+    if let Some(host) = host {
+        parts.headers.insert(HOST, host);
+    }
     *request = RequestHeader::from(parts);
 }
 

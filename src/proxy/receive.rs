@@ -68,9 +68,7 @@ impl Proxy {
                 Err(_) => return self.reject(Rejection::early(Reason::UriTooLong), ctx),
             }
         }
-        if host.is_none() {
-            ctx.authority = target.host().and_then(|host| http::HeaderValue::from_str(host).ok());
-        }
+        ctx.host = target.rewritten_host().and_then(|host| http::HeaderValue::try_from(host).ok());
         let request =
             Request { target, headers: &header.headers, client, request_id: &ctx.request_id };
         match self.gate.admit(&request, ctx.started).await {

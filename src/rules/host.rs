@@ -1,6 +1,7 @@
 //! Host names as rules and requests spell them.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Octets in a name without its trailing dot (RFC 1035 section 2.3.4).
@@ -22,10 +23,26 @@ pub enum HostError {
 }
 
 /// A lower-cased host without its trailing dot, and the port beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Authority<'a> {
     pub(super) host: Cow<'a, str>,
     pub(super) port: Option<u16>,
+    /// Whether it was written in another way than [`Authority`]'s `Display` does.
+    pub(super) is_rewritten: bool,
+}
+
+/// Spellings do not count.
+impl PartialEq for Authority<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.host == other.host && self.port == other.port
+    }
+}
+
+impl fmt::Display for Authority<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 impl<'a> Authority<'a> {
@@ -36,18 +53,23 @@ impl<'a> Authority<'a> {
         }
         if let Some(bracketed) = text.strip_prefix('[') {
             let (address, after) = bracketed.split_once(']').ok_or(HostError::NotAHost)?;
-            let port = if after.is_empty() {
-                None
-            } else {
-                Some(parse_port(after.strip_prefix(':').ok_or(HostError::NotAHost)?)?)
+            let digits = match after {
+                "" => None,
+                after => Some(after.strip_prefix(':').ok_or(HostError::NotAHost)?),
             };
-            return Ok(Self { host: ipv6(address)?, port });
+            let host = ipv6(address)?;
+            let is_rewritten = !text.starts_with(&*host) || digits.is_some_and(has_leading_zero);
+            return Ok(Self { host, port: digits.map(parse_port).transpose()?, is_rewritten });
         }
-        let (name, port) = match text.split_once(':') {
-            Some((name, port)) => (name, Some(parse_port(port)?)),
+        let (name, digits) = match text.split_once(':') {
+            Some((name, digits)) => (name, Some(digits)),
             None => (text, None),
         };
-        Ok(Self { host: name_or_ipv4(name)?, port })
+        let host = name_or_ipv4(name)?;
+        let is_rewritten = matches!(host, Cow::Owned(_))
+            || host.len() != name.len()
+            || digits.is_some_and(has_leading_zero);
+        Ok(Self { host, port: digits.map(parse_port).transpose()?, is_rewritten })
     }
 }
 
@@ -66,6 +88,10 @@ fn parse_port(digits: &str) -> Result<u16, HostError> {
         return Err(HostError::InvalidPort);
     }
     digits.parse().map_err(|_| HostError::InvalidPort)
+}
+
+fn has_leading_zero(digits: &str) -> bool {
+    digits.len() > 1 && digits.starts_with('0')
 }
 
 /// Addresses are written in the form of RFC 5952, so that each has one spelling.
@@ -120,6 +146,10 @@ mod tests {
             ("EXAMPLE.Com.", "example.com", None),
             ("example.com:8443", "example.com", Some(8443)),
             ("localhost:3000", "localhost", Some(3000)),
+            ("localhost:0080", "localhost", Some(80)),
+            ("localhost:0", "localhost", Some(0)),
+            ("[::1]:03000", "[::1]", Some(3000)),
+            ("[::0001]", "[::1]", None),
             ("my_service", "my_service", None),
             ("3f2a", "3f2a", None),
             ("127.0.0.1:80", "127.0.0.1", Some(80)),
@@ -128,6 +158,7 @@ mod tests {
         ] {
             let authority = Authority::parse(raw.as_bytes()).expect(raw);
             assert_eq!((authority.host.as_ref(), authority.port), (host, port), "{raw}");
+            assert_eq!(authority.is_rewritten, authority.to_string() != raw, "{raw}");
         }
     }
 

@@ -1,7 +1,5 @@
 //! What rules look at: the method, the host, the path and the query of a request.
 
-use std::borrow::Cow;
-
 use http::Method;
 use http::uri::{InvalidUri, PathAndQuery};
 
@@ -47,7 +45,8 @@ pub enum TargetError {
 #[derive(Clone, Debug)]
 pub struct Target<'a> {
     method: &'a Method,
-    host: Option<Cow<'a, str>>,
+    authority: Option<Authority<'a>>,
+    has_host_header: bool,
     path: CanonicalPath<'a>,
     query: Option<&'a str>,
 }
@@ -59,9 +58,10 @@ impl<'a> Target<'a> {
     /// without a host serve it.
     pub fn parse(raw: RawTarget<'a>, policy: PathPolicy) -> Result<Self, TargetError> {
         let path = CanonicalPath::parse(raw.path, policy)?;
-        let host = parse_hosts(raw.authority, raw.host)?;
+        let authority = parse_hosts(raw.authority, raw.host)?;
         let query = raw.query.map(parse_query).transpose()?;
-        Ok(Self { method: raw.method, host, path, query })
+        let has_host_header = raw.host.is_some();
+        Ok(Self { method: raw.method, authority, has_host_header, path, query })
     }
 
     /// The method, case-sensitive.
@@ -71,7 +71,14 @@ impl<'a> Target<'a> {
 
     /// The host in lower case, without port and trailing dot; IPv6 in brackets.
     pub fn host(&self) -> Option<&str> {
-        self.host.as_deref()
+        self.authority.as_ref().map(|authority| &*authority.host)
+    }
+
+    /// The Host to forward, where it differs from the header that was sent, or there was none:
+    /// `Example.com.:0080` reaches an upstream as the `example.com:80` that rules have seen.
+    pub fn rewritten_host(&self) -> Option<String> {
+        let authority = self.authority.as_ref()?;
+        (authority.is_rewritten || !self.has_host_header).then(|| authority.to_string())
     }
 
     /// The path.
@@ -101,12 +108,13 @@ impl<'a> Target<'a> {
 fn parse_hosts<'a>(
     authority: Option<&'a [u8]>,
     header: Option<&'a [u8]>,
-) -> Result<Option<Cow<'a, str>>, TargetError> {
+) -> Result<Option<Authority<'a>>, TargetError> {
     let authority = authority.map(Authority::parse).transpose()?;
     let header = header.map(Authority::parse).transpose()?;
     match (authority, header) {
         (Some(authority), Some(header)) if authority != header => Err(TargetError::HostsDiffer),
-        (Some(found), _) | (None, Some(found)) => Ok(Some(found.host)),
+        // The header is what is forwarded.
+        (_, Some(found)) | (Some(found), None) => Ok(Some(found)),
         (None, None) => Ok(None),
     }
 }
@@ -164,6 +172,24 @@ mod tests {
             TargetError::Host(HostError::NotAHost)
         );
         assert_eq!(parse(RawTarget { host: None, ..PLAIN }).expect("HTTP/1.0").host(), None);
+    }
+
+    #[test]
+    fn the_host_to_forward_is_the_one_that_is_matched() {
+        for (authority, host, rewritten) in [
+            (None, Some("a.example:80"), None),
+            (None, Some("A.example.:0080"), Some("a.example:80")),
+            (None, Some("[::0001]"), Some("[::1]")),
+            (Some("a.example"), Some("a.example."), Some("a.example")),
+            (Some("A.example."), Some("a.example"), None),
+            (Some("a.example:81"), None, Some("a.example:81")),
+            (None, None, None),
+        ] {
+            let bytes = |text: Option<&'static str>| text.map(str::as_bytes);
+            let raw = RawTarget { authority: bytes(authority), host: bytes(host), ..PLAIN };
+            let target = parse(raw).expect("a host");
+            assert_eq!(target.rewritten_host().as_deref(), rewritten, "{authority:?} {host:?}");
+        }
     }
 
     #[test]

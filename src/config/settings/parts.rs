@@ -57,6 +57,8 @@ pub(super) fn server(server: &file::Server, found: &mut Findings) -> Option<Serv
             read: server.read_timeout.0,
             write: server.write_timeout.0,
             websocket: WEBSOCKET_SILENCE,
+            // Above what is refused in full, so that few are cut off.
+            head_bytes: 2 * (server.max_header_bytes + server.max_uri_bytes),
         },
         shutdown_delay: server.shutdown_delay.0,
         drain_timeout: server.drain_timeout.0,

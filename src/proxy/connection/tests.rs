@@ -8,6 +8,7 @@ const PATIENCE: Patience = Patience {
     read: secs(60),
     write: secs(30),
     websocket: secs(3600),
+    head_bytes: 100,
 };
 
 const fn secs(secs: u64) -> Duration {
@@ -71,14 +72,43 @@ async fn a_head_has_to_be_whole_in_time_however_it_trickles() {
     assert!(counted.contains(r#"{reason="slow_request",rule="none"} 1"#), "{counted}");
 
     drop(connection);
+    was_told(client.await.unwrap(), Reason::SlowRequest).await;
+}
+
+/// That the client got one whole answer.
+async fn was_told(mut client: DuplexStream, reason: Reason) {
     let mut told = String::new();
-    client.await.unwrap().read_to_string(&mut told).await.unwrap();
+    client.read_to_string(&mut told).await.unwrap();
     let (head, body) = told.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 408 "));
+    assert!(head.starts_with(&format!("HTTP/1.1 {} ", reason.status())), "{head}");
     assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{head}");
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(body["reason"], Reason::SlowRequest.word());
-    assert_eq!(body["title"], Reason::SlowRequest.title());
+    assert_eq!(body["reason"], reason.word());
+    assert_eq!(body["title"], reason.title());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_may_not_grow_for_ever() {
+    let (mut connection, mut client, _) = connect();
+    let mut buf = [0; 64];
+    for _ in 0..2 {
+        client.write_all(&[b'x'; 64]).await.unwrap();
+        assert_eq!(connection.read(&mut buf).await.unwrap(), 64);
+    }
+    client.write_all(b"x").await.unwrap();
+    connection.read(&mut buf).await.unwrap_err();
+    drop(connection);
+    was_told(client, Reason::HeadersTooLarge).await;
+
+    // What comes after a head does not count.
+    let (mut connection, mut client, _) = connect();
+    client.write_all(&[b'x'; 64]).await.unwrap();
+    assert_eq!(connection.read(&mut buf).await.unwrap(), 64);
+    connection.awaits(Awaited::Body);
+    for _ in 0..10 {
+        client.write_all(&[b'x'; 64]).await.unwrap();
+        assert_eq!(connection.read(&mut buf).await.unwrap(), 64);
+    }
 }
 
 #[tokio::test(start_paused = true)]
