@@ -82,7 +82,7 @@ reasons! {
     NotFound = 404 "not_found" "There is nothing here";
     /// The path has a rule, the method has none.
     MethodNotAllowed = 405 "method_not_allowed" "The method is not allowed here";
-    /// The body took too long to arrive.
+    /// Head or body took too long to arrive.
     SlowRequest = 408 "slow_request" "The request took too long to arrive";
     /// More body than allowed.
     BodyTooLarge = 413 "body_too_large" "The request body is too large";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_gateway::dev::issuer::{Algorithm, Fault};
+use http::Method;
 use serde_json::json;
 
 use crate::support::gateway::Gateway;
@@ -400,6 +401,23 @@ fn an_upstream_that_is_down_is_a_502() {
         posted.refused(502, "upstream_failed");
         // A request that may have had an effect is not repeated.
         assert_eq!(world.upstream.take_requests().len(), 1);
+    });
+}
+
+#[test]
+fn a_repeated_body_counts_once_against_the_limit() {
+    story(async {
+        let world = World::build().set("server.max_body_bytes", 40_000).start().await;
+        world.gateway.get("/public/page").send().await.is(200);
+        world.upstream.take_requests();
+
+        world.upstream.answer(Answer::AbortAtOnce);
+        let body = vec![b'x'; 30_000];
+        let put = world.gateway.request(Method::PUT, "/public/page").body(body.clone());
+        put.send().await.refused(502, "upstream_failed");
+        let seen = world.upstream.take_requests();
+        assert_eq!(seen.len(), 2, "once on the kept connection, once on a new one");
+        assert!(seen.iter().all(|request| request.body == body));
     });
 }
 

@@ -90,6 +90,16 @@ fn what_is_matched_is_what_is_forwarded() {
             get(sent).await.is(200);
             assert_eq!(world.upstream.only_request().target(), forwarded);
         }
+        for (request, forwarded) in [
+            ("GET /public/a HTTP/1.1\nHost: App.Example.:0080\n\n", "app.example:80"),
+            ("GET /public/a HTTP/1.1\nHost: app.example\n\n", "app.example"),
+            ("GET http://App.example:81/public/a HTTP/1.0\n\n", "app.example:81"),
+        ] {
+            send(&world.gateway, request).await.unwrap().is(200);
+            let seen = world.upstream.only_request();
+            assert_eq!(seen.headers_named("host"), [forwarded], "{request}");
+            assert_eq!(seen.headers_named("x-forwarded-host"), [forwarded], "{request}");
+        }
     });
 }
 
