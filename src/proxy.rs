@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
@@ -131,9 +132,19 @@ impl ProxyHttp for Proxy {
                 None,
             )
         })?;
-        connection(session)?
+        let has_body = !session.as_downstream_mut().is_body_empty();
+        let is_handshake = upgrade::is_websocket_handshake(session.req_header());
+        let connection = connection(session)?;
+        connection
             .answer_within(admission.rule().timeout().unwrap_or(upstream.settings.read_timeout));
-        if upgrade::is_websocket_handshake(session.req_header()) {
+        if has_body && session.get_header(http::header::EXPECT).is_some() {
+            // The client waits for the upstream's word before it sends anything.
+            connection.awaits(Awaited::Answer);
+        }
+        if has_body || is_handshake {
+            peer.options.read_timeout = Some(connection.at_the_latest(is_handshake));
+        }
+        if is_handshake {
             let timeout = upstream.settings.connect_timeout;
             peer.options.custom_l4 = Some(Arc::new(PatientConnect { timeout }));
             // Never one of the pooled connections, which are not patient.
@@ -183,9 +194,7 @@ impl ProxyHttp for Proxy {
         if session.was_upgraded() {
             return Ok(());
         }
-        if end_of_stream {
-            connection(session)?.awaits(Awaited::Answer);
-        }
+        connection(session)?.awaits(if end_of_stream { Awaited::Answer } else { Awaited::Body });
         let Some(chunk) = body else { return Ok(()) };
         ctx.body_bytes = ctx.body_bytes.saturating_add(chunk.len() as u64);
         if ctx.body_bytes > self.limits.max_body_bytes {
@@ -216,10 +225,10 @@ impl ProxyHttp for Proxy {
         ctx: &mut Context,
     ) -> pingora::Result<()> {
         let connection = connection(session)?;
-        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
-            connection.awaits(Awaited::Tunnel);
-        } else {
-            connection.progresses();
+        match response.status {
+            StatusCode::SWITCHING_PROTOCOLS => connection.awaits(Awaited::Tunnel),
+            StatusCode::CONTINUE => connection.awaits(Awaited::Body),
+            _ => connection.progresses(),
         }
         // Through Parts for the reason that headers.rs gives.
         let (empty, ()) = http::Response::new(()).into_parts();
@@ -249,7 +258,10 @@ impl ProxyHttp for Proxy {
         let Some(reason) = reason_of(error) else {
             return FailToProxy { error_code: 0, can_reuse_downstream };
         };
-        if session.response_written().is_none() {
+        // An interim answer, such as 103, is none.
+        let is_answered =
+            session.response_written().is_some_and(|sent| !sent.status.is_informational());
+        if !is_answered && !session.was_upgraded() {
             session.set_keepalive(None);
             let standings = ctx.admission().map(|a| *a.standings()).unwrap_or_default();
             let reply = self.problem(reason, &Advice::None, &standings, ctx);

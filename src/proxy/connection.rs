@@ -3,8 +3,8 @@
 //! Pingora makes a timer for every wait, and has none for the time that a whole head may take
 //! (pingora #447). A [`Connection`] has one timer, which is moved only when it goes off too early: on
 //! a busy connection once in a while instead of several times per request. It also minds the
-//! upstream's silence, which nothing else would notice: Pingora reads from the client while it waits
-//! for an answer.
+//! upstream's silence, since Pingora reads from the client while it waits for an answer; except
+//! where it waits for an upstream to take a body, so that Pingora keeps its own timer there.
 
 mod stream;
 
@@ -109,6 +109,8 @@ pub(super) struct Connection {
     head_bytes: usize,
     read_due: Instant,
     write_due: Option<Instant>,
+    /// Bytes that the client had acknowledged when the wait for it to take more began.
+    taken: u64,
     /// Goes off no later than what is due; `None` before the first wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -125,6 +127,7 @@ impl Connection {
             head_bytes: 0,
             read_due: timer_now(),
             write_due: None,
+            taken: 0,
             timer: None,
         }
     }
@@ -149,6 +152,15 @@ impl Connection {
     pub(super) fn answer_within(&self, patience: Duration) {
         let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         self.answer_millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// How long an upstream may be silent altogether. While it takes nothing of a body or a tunnel,
+    /// Pingora does not read from the client, and nothing here would notice.
+    pub(super) fn at_the_latest(&self, is_handshake: bool) -> Duration {
+        // Whoever has a client or an upstream to blame comes first.
+        const LATER: Duration = Duration::from_secs(1);
+        let client = if is_handshake { self.patience.websocket } else { self.patience.read };
+        client + LATER + Duration::from_millis(self.answer_millis.load(Ordering::Relaxed))
     }
 
     /// Something has happened: the wait begins anew.
@@ -176,14 +188,16 @@ impl Connection {
         }
     }
 
-    fn has_read(&mut self, bytes: usize) {
+    fn has_read(&mut self, bytes: &[u8]) {
         match self.awaited() {
+            // Empty lines before a request are nothing (RFC 9112 section 2.2).
+            Awaited::Request if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => {}
             Awaited::Request => {
                 self.awaits(Awaited::Head);
-                self.head_bytes = bytes;
+                self.head_bytes = bytes.len();
             }
             // It has to be whole in time, however many parts it comes in.
-            Awaited::Head => self.head_bytes = self.head_bytes.saturating_add(bytes),
+            Awaited::Head => self.head_bytes = self.head_bytes.saturating_add(bytes.len()),
             Awaited::Body | Awaited::Answer | Awaited::Tunnel => self.progresses(),
         }
     }
@@ -218,6 +232,13 @@ impl Connection {
         }
     }
 
+    /// A socket is writable only once a third of its buffer has become free, which takes a slow
+    /// client longer than one may wait: this tells that it does take something.
+    fn acknowledged(&self) -> u64 {
+        let socket = self.stream.get_socket_digest();
+        socket.and_then(|socket| socket.tcp_info()).map_or(0, |info| info.tcpi_bytes_acked)
+    }
+
     /// What becomes of `written`: an error when the client has not taken anything for too long.
     fn mind_write<T>(
         &mut self,
@@ -232,9 +253,18 @@ impl Connection {
             Awaited::Tunnel => self.patience.websocket,
             _ => self.patience.write,
         };
-        let due = *self.write_due.get_or_insert_with(|| timer_now() + patience);
-        ready!(poll_timer(&mut self.timer, due, cx));
-        Poll::Ready(Err(Overdue::Reading.into()))
+        loop {
+            let Some(due) = self.write_due else {
+                self.taken = self.acknowledged();
+                self.write_due = Some(timer_now() + patience);
+                continue;
+            };
+            ready!(poll_timer(&mut self.timer, due, cx));
+            if self.acknowledged() == self.taken {
+                return Poll::Ready(Err(Overdue::Reading.into()));
+            }
+            self.write_due = None;
+        }
     }
 }
 
@@ -284,7 +314,7 @@ impl AsyncRead for Connection {
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Pending => this.poll_read_overdue(cx),
             ready @ Poll::Ready(_) => {
-                this.has_read(buf.filled().len() - before);
+                this.has_read(buf.filled().get(before..).unwrap_or_default());
                 ready
             }
         }

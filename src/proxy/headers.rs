@@ -228,8 +228,8 @@ impl Shapes {
     }
 
     fn of(name: &str) -> (usize, u64) {
-        let first = name.bytes().next().unwrap_or_default();
-        (usize::from(first & 31), 1 << name.len().min(63))
+        let first = name.bytes().next().filter(u8::is_ascii_alphanumeric);
+        (usize::from(first.unwrap_or_default() & 31), 1 << name.len().min(63))
     }
 }
 

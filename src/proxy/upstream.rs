@@ -138,7 +138,8 @@ impl Upstream {
         let mut options = PeerOptions::new();
         options.connection_timeout = Some(settings.connect_timeout);
         options.total_connection_timeout = Some(settings.connect_timeout);
-        // No read timeout: the client's connection minds the upstream's silence.
+        // The read timeout is set for requests that need one: else the client's connection minds the
+        // upstream's silence.
         options.write_timeout = Some(settings.write_timeout);
         options.idle_timeout = Some(settings.idle_timeout);
         peer.options = options;

@@ -17,7 +17,8 @@ use super::Connection;
 #[async_trait]
 impl Shutdown for Connection {
     async fn shutdown(&mut self) {
-        self.stream.shutdown().await;
+        // Through our `poll_shutdown`: it flushes, which a client can hold up.
+        let _ = tokio::io::AsyncWriteExt::shutdown(self).await;
     }
 }
 

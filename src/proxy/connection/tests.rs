@@ -88,6 +88,26 @@ async fn was_told(mut client: DuplexStream, reason: Reason) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn empty_lines_begin_no_head_and_win_no_time() {
+    let (mut connection, mut client, _) = connect();
+    let (took, overdue) = {
+        let drip = tokio::spawn(async move {
+            tokio::time::sleep(secs(70)).await;
+            client.write_all(b"\r\n").await.unwrap();
+            let mut told = String::new();
+            client.read_to_string(&mut told).await.unwrap();
+            told
+        });
+        let outcome = outlast(&mut connection).await;
+        drop(connection);
+        assert_eq!(drip.await.unwrap(), "");
+        outcome
+    };
+    assert!(about(took, 75), "{took:?}");
+    assert_eq!(overdue, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_may_not_grow_for_ever() {
     let (mut connection, mut client, _) = connect();
     let mut buf = [0; 64];
