@@ -1,7 +1,7 @@
 //! A client's connection, and how long it may be silent.
 //!
 //! Pingora makes a timer for every wait, and has none for the time that a whole head may take
-//! (pingora #447). A [`Connection`] has one timer, which is moved only when it goes off too early: on
+//! (pingora #447). A `Connection` has one timer, which is moved only when it goes off too early: on
 //! a busy connection once in a while instead of several times per request. It also minds the
 //! upstream's silence, since Pingora reads from the client while it waits for an answer; except
 //! where it waits for an upstream to take a body, so that Pingora keeps its own timer there.

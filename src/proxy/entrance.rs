@@ -1,4 +1,4 @@
-//! Where clients come in: Pingora's proxy behind [`Connection`]s.
+//! Where clients come in: Pingora's proxy behind `Connection`s.
 
 use std::sync::Arc;
 
