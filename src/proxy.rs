@@ -211,10 +211,15 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         _body: &mut Option<Bytes>,
-        _end_of_stream: bool,
-        _ctx: &mut Context,
+        end_of_stream: bool,
+        ctx: &mut Context,
     ) -> pingora::Result<Option<Duration>> {
-        connection(session)?.progresses();
+        ctx.is_answered |= end_of_stream;
+        if end_of_stream && !session.as_downstream_mut().is_body_done() {
+            connection(session)?.awaits(Awaited::Body);
+        } else {
+            connection(session)?.progresses();
+        }
         Ok(None)
     }
 
@@ -224,10 +229,15 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
+        let is_handshake = upgrade::is_websocket_handshake(session.req_header());
+        let is_body_done = session.as_downstream_mut().is_body_done();
         let connection = connection(session)?;
         match response.status {
-            StatusCode::SWITCHING_PROTOCOLS => connection.awaits(Awaited::Tunnel),
-            StatusCode::CONTINUE => connection.awaits(Awaited::Body),
+            StatusCode::SWITCHING_PROTOCOLS if is_handshake => connection.awaits(Awaited::Tunnel),
+            StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(Error::new(ErrorType::InvalidHTTPHeader).into_up());
+            }
+            StatusCode::CONTINUE if !is_body_done => connection.awaits(Awaited::Body),
             _ => connection.progresses(),
         }
         // Through Parts for the reason that headers.rs gives.
@@ -255,13 +265,11 @@ impl ProxyHttp for Proxy {
         ctx: &mut Context,
     ) -> FailToProxy {
         let can_reuse_downstream = false;
-        let Some(reason) = reason_of(error) else {
+        // What breaks off after the whole answer is nobody's failure.
+        let Some(reason) = reason_of(error).filter(|_| !ctx.is_answered) else {
             return FailToProxy { error_code: 0, can_reuse_downstream };
         };
-        // An interim answer, such as 103, is none.
-        let is_answered =
-            session.response_written().is_some_and(|sent| !sent.status.is_informational());
-        if !is_answered && !session.was_upgraded() {
+        if status_sent(session).is_none() {
             session.set_keepalive(None);
             let standings = ctx.admission().map(|a| *a.standings()).unwrap_or_default();
             let reply = self.problem(reason, &Advice::None, &standings, ctx);
@@ -278,7 +286,7 @@ impl ProxyHttp for Proxy {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
         let took = self.clock.since(ctx.started);
-        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        let status = status_sent(session).map_or(0, |status| status.as_u16());
         self.observe(ctx, status, took);
         if let Some(sink) = &self.access_log {
             self.log(session, error, ctx, (status, took), sink);
@@ -309,6 +317,13 @@ impl Proxy {
         session.set_read_timeout(None);
         Ok(())
     }
+}
+
+/// The status of the answer that was begun; an interim one, such as 103, is none.
+fn status_sent(session: &Session) -> Option<StatusCode> {
+    let status = session.response_written()?.status;
+    let is_final = !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS;
+    is_final.then_some(status)
 }
 
 /// What a session runs on; without it, nothing would end a wait.

@@ -11,7 +11,7 @@ mod stream;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -92,6 +92,12 @@ pub(super) enum Awaited {
     Tunnel,
 }
 
+/// So many bytes of empty lines before a request are nothing; more are the beginning of a head.
+const EMPTY_LINES: usize = 16;
+
+/// How much longer a client is waited for whose kernel-side progress cannot be told.
+const UNTOLD: u32 = 8;
+
 /// A stream whose reads and writes end when nothing has happened for too long.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -105,12 +111,12 @@ pub(super) struct Connection {
     answer_millis: AtomicU64,
     /// Whether `read_due` is to be reckoned anew.
     has_progressed: AtomicBool,
-    /// What has arrived of a head.
-    head_bytes: usize,
+    /// What has arrived of a head, or before it.
+    head_bytes: AtomicUsize,
     read_due: Instant,
     write_due: Option<Instant>,
     /// Bytes that the client had acknowledged when the wait for it to take more began.
-    taken: u64,
+    taken: Option<u64>,
     /// Goes off no later than what is due; `None` before the first wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -124,10 +130,10 @@ impl Connection {
             awaited: AtomicU8::new(Awaited::Request as u8),
             answer_millis: AtomicU64::new(0),
             has_progressed: AtomicBool::new(true),
-            head_bytes: 0,
+            head_bytes: AtomicUsize::new(0),
             read_due: timer_now(),
             write_due: None,
-            taken: 0,
+            taken: None,
             timer: None,
         }
     }
@@ -145,6 +151,9 @@ impl Connection {
     /// From now on, this is waited for.
     pub(super) fn awaits(&self, awaited: Awaited) {
         self.awaited.store(awaited as u8, Ordering::Relaxed);
+        if awaited == Awaited::Request {
+            self.head_bytes.store(0, Ordering::Relaxed);
+        }
         self.progresses();
     }
 
@@ -189,15 +198,19 @@ impl Connection {
     }
 
     fn has_read(&mut self, bytes: &[u8]) {
-        match self.awaited() {
-            // Empty lines before a request are nothing (RFC 9112 section 2.2).
-            Awaited::Request if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => {}
+        let awaited = self.awaited();
+        let head_bytes = self.head_bytes.get_mut();
+        match awaited {
             Awaited::Request => {
-                self.awaits(Awaited::Head);
-                self.head_bytes = bytes.len();
+                *head_bytes += bytes.len();
+                // RFC 9112 section 2.2.
+                let is_empty = bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+                if !is_empty || *head_bytes > EMPTY_LINES {
+                    self.awaits(Awaited::Head);
+                }
             }
             // It has to be whole in time, however many parts it comes in.
-            Awaited::Head => self.head_bytes = self.head_bytes.saturating_add(bytes.len()),
+            Awaited::Head => *head_bytes += bytes.len(),
             Awaited::Body | Awaited::Answer | Awaited::Tunnel => self.progresses(),
         }
     }
@@ -233,10 +246,11 @@ impl Connection {
     }
 
     /// A socket is writable only once a third of its buffer has become free, which takes a slow
-    /// client longer than one may wait: this tells that it does take something.
-    fn acknowledged(&self) -> u64 {
-        let socket = self.stream.get_socket_digest();
-        socket.and_then(|socket| socket.tcp_info()).map_or(0, |info| info.tcpi_bytes_acked)
+    /// client longer than one may wait: this tells that it does take something. `None` on kernels
+    /// that tell it in another form than Pingora reads (before Linux 6.2).
+    fn acknowledged(&self) -> Option<u64> {
+        let Some(socket) = self.stream.get_socket_digest() else { return Some(0) };
+        socket.tcp_info().map(|info| info.tcpi_bytes_acked)
     }
 
     /// What becomes of `written`: an error when the client has not taken anything for too long.
@@ -256,7 +270,8 @@ impl Connection {
         loop {
             let Some(due) = self.write_due else {
                 self.taken = self.acknowledged();
-                self.write_due = Some(timer_now() + patience);
+                let factor = if self.taken.is_none() { UNTOLD } else { 1 };
+                self.write_due = Some(timer_now() + patience.saturating_mul(factor));
                 continue;
             };
             ready!(poll_timer(&mut self.timer, due, cx));
@@ -306,7 +321,8 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.awaited() == Awaited::Head && this.head_bytes > this.patience.head_bytes {
+        let is_too_large = *this.head_bytes.get_mut() > this.patience.head_bytes;
+        if is_too_large && this.awaited() == Awaited::Head {
             this.refuse_head(Reason::HeadersTooLarge, cx);
             return Poll::Ready(Err(io::Error::other("the head is too large")));
         }

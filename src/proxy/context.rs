@@ -30,6 +30,8 @@ pub struct Context {
     pub origin: Option<HeaderValue>,
     /// How it went.
     pub outcome: Outcome,
+    /// Whether the upstream's answer has come to its end.
+    pub is_answered: bool,
     /// Body bytes seen so far.
     pub body_bytes: u64,
     /// Counted while it lasts.
@@ -66,6 +68,7 @@ impl Context {
             host: None,
             origin: None,
             outcome: Outcome::Undecided,
+            is_answered: false,
             body_bytes: 0,
             _in_flight: InFlight::enter(in_flight),
         }

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use compact_str::CompactString;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, UPGRADE, VIA};
-use http::{HeaderMap, HeaderValue, Uri};
+use http::header::{AUTHORIZATION, CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
+use http::{HeaderMap, HeaderValue, Uri, Version};
 use pingora::http::RequestHeader;
 
 use super::client_addr::{address_text, readable_end};
@@ -201,6 +201,10 @@ pub fn make_canonical(request: &mut RequestHeader, host: Option<HeaderValue>) {
     let mut parts = take_parts(request);
     if let Some(host) = host {
         parts.headers.insert(HOST, host);
+    }
+    // RFC 9110 section 10.1.1: such a client knows no 100.
+    if parts.version == Version::HTTP_10 {
+        parts.headers.remove(EXPECT);
     }
     *request = RequestHeader::from(parts);
 }

@@ -152,7 +152,8 @@ impl Proxy {
         self.cors.apply(ctx.origin.as_ref(), &mut reply.headers);
         cors::add_vary_origin(&mut reply.headers);
         reply.headers.insert(X_REQUEST_ID, ctx.request_id.clone());
-        respond::write(session, reply).await
+        // Whatever goes wrong is the client's end of the line.
+        respond::write(session, reply).await.map_err(pingora::Error::into_down)
     }
 }
 

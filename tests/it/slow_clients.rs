@@ -170,3 +170,30 @@ fn a_client_that_was_told_to_go_on_and_does_not_is_refused() {
         wire.reply("POST").await.unwrap().refused(408, "slow_request");
     });
 }
+
+#[test]
+fn an_unasked_continue_does_not_move_the_blame() {
+    story(async {
+        let world = World::build().set("upstreams.app.read_timeout", PATIENCE).start().await;
+        world.upstream.hold();
+        let mut wire = world.gateway.connect().await;
+        // The body is there before the 100.
+        let request = world.gateway.bytes("POST", "/public/page", &CONTINUE) + "12345";
+        wire.send(request).await;
+        wire.reply("POST").await.unwrap().refused(504, "upstream_timeout");
+    });
+}
+
+#[test]
+fn a_client_that_does_not_finish_after_its_answer_blames_nobody() {
+    story(async {
+        let world = World::build().set("server.read_timeout", PATIENCE).start().await;
+        world.upstream.answer(Answer::AtOnce);
+        let mut wire = world.gateway.connect().await;
+        wire.send(world.gateway.bytes("POST", "/public/page", &[("Content-Length", "5")])).await;
+        wire.reply("POST").await.unwrap().is(200);
+        assert!(wire.rest().await.is_empty());
+        let line = world.gateway.await_access(|line| line["path"] == "/public/page").await;
+        assert_eq!((&line["status"], &line["outcome"]), (&200.into(), &"admitted".into()));
+    });
+}

@@ -64,6 +64,8 @@ pub enum Answer {
     UpgradeAndEcho,
     /// The request body comes back.
     Echo,
+    /// 200, before the body has come.
+    AtOnce,
 }
 
 impl Answer {
@@ -231,6 +233,10 @@ async fn converse(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         if head.header("expect").is_some_and(|v| v.eq_ignore_ascii_case("100-continue")) {
             writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
+        let is_early = matches!(*shared.answer.lock().unwrap(), Answer::AtOnce);
+        if is_early {
+            whole(&mut writer, 200, &[], b"upstream", false).await?;
+        }
         let mut body = Vec::new();
         read_request_body(&mut reader, &head, |part| {
             body.extend_from_slice(part);
@@ -279,6 +285,7 @@ async fn respond(
             return Ok(false);
         }
         Answer::AbortAtOnce => return Ok(false),
+        Answer::AtOnce => {}
         Answer::UpgradeAndEcho => {
             let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
             writer.write_all(switch.as_bytes()).await?;
