@@ -21,6 +21,7 @@ use pingora_proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::respond;
 use crate::clock::timer_now;
 use crate::gate::Reason;
 use crate::metrics::{Metrics, NO_RULE};
@@ -104,8 +105,8 @@ pub(super) struct Connection {
     stream: Stream,
     patience: Patience,
     metrics: Arc<Metrics>,
-    /// An [`Awaited`]. This and the next two are set from the proxy's hooks, which get at the stream
-    /// through a shared reference but run in the task that polls it.
+    /// An [`Awaited`]. This and the next three are set from the proxy's hooks, which get at the
+    /// stream through a shared reference but run in the task that polls it.
     awaited: AtomicU8,
     /// The upstream's time for the next part of its answer, in milliseconds.
     answer_millis: AtomicU64,
@@ -285,16 +286,11 @@ impl Connection {
 
 /// An answer in full, for want of a request.
 fn refusal(reason: Reason) -> String {
-    let (status, word, title) = (reason.status(), reason.word(), reason.title());
-    let phrase = http::StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason());
-    let body = serde_json::json!({
-        "type": format!("urn:auth-gateway:{word}"), "title": title, "status": status, "reason": word,
-    })
-    .to_string();
+    let body = respond::document(reason, None);
     format!(
-        "HTTP/1.1 {status} {}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
+        "HTTP/1.1 {}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
          Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}",
-        phrase.unwrap_or_default(),
+        respond::status(reason),
         body.len()
     )
 }

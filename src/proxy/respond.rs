@@ -41,16 +41,8 @@ impl Reply {
 
     /// The problem document of a refusal.
     pub fn problem(reason: Reason, advice: &Advice, request_id: &HeaderValue) -> Self {
-        let status =
-            StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::json!({
-            "type": format!("urn:auth-gateway:{}", reason.word()),
-            "title": reason.title(),
-            "status": reason.status(),
-            "reason": reason.word(),
-            "request_id": request_id.to_str().unwrap_or_default(),
-        });
-        let mut reply = Self::new(status, "application/problem+json", body.to_string());
+        let body = document(reason, request_id.to_str().ok());
+        let mut reply = Self::new(status(reason), "application/problem+json", body);
         let headers = &mut reply.headers;
         if reason.status() == 401 {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(reason)));
@@ -68,6 +60,25 @@ impl Reply {
         }
         reply
     }
+}
+
+/// The status that goes with a reason.
+pub(super) fn status(reason: Reason) -> StatusCode {
+    StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The body of a refusal (RFC 9457).
+pub(super) fn document(reason: Reason, request_id: Option<&str>) -> String {
+    let mut members = serde_json::json!({
+        "type": format!("urn:auth-gateway:{}", reason.word()),
+        "title": reason.title(),
+        "status": reason.status(),
+        "reason": reason.word(),
+    });
+    if let (Some(members), Some(id)) = (members.as_object_mut(), request_id) {
+        members.insert("request_id".to_owned(), id.into());
+    }
+    members.to_string()
 }
 
 /// RFC 6750 section 3.1: no error code when there was no token at all.

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::interval;
 
+use crate::support::reply::Reply;
 use crate::support::upstream::Answer;
 use crate::support::{SOON, World, eventually, story};
 
@@ -145,18 +146,20 @@ fn an_upstream_that_takes_nothing_of_a_body_is_left() {
 
 const CONTINUE: [(&str, &str); 2] = [("Content-Length", "5"), ("Expect", "100-continue")];
 
+/// Posts these bytes of a body under these headers, and no more: the answer.
+async fn post(world: &World, headers: &[(&str, &str)], body: &str) -> Reply {
+    let mut wire = world.gateway.connect().await;
+    wire.send(world.gateway.bytes("POST", "/public/page", headers) + body).await;
+    wire.reply("POST").await.unwrap()
+}
+
 #[test]
 fn a_client_that_waits_for_the_upstream_s_word_is_not_blamed() {
     story(async {
         let (_deaf, url) = deaf_upstream();
-        let world = World::build()
-            .env("UPSTREAM_URL", &url)
-            .set("upstreams.app.read_timeout", PATIENCE)
-            .start()
-            .await;
-        let mut wire = world.gateway.connect().await;
-        wire.send(world.gateway.bytes("POST", "/public/page", &CONTINUE)).await;
-        wire.reply("POST").await.unwrap().refused(504, "upstream_timeout");
+        let slow = World::build().set("upstreams.app.read_timeout", PATIENCE);
+        let world = slow.env("UPSTREAM_URL", &url).start().await;
+        post(&world, &CONTINUE, "").await.refused(504, "upstream_timeout");
     });
 }
 
@@ -164,10 +167,8 @@ fn a_client_that_waits_for_the_upstream_s_word_is_not_blamed() {
 fn a_client_that_was_told_to_go_on_and_does_not_is_refused() {
     story(async {
         let world = World::build().set("server.read_timeout", PATIENCE).start().await;
-        let mut wire = world.gateway.connect().await;
-        wire.send(world.gateway.bytes("POST", "/public/page", &CONTINUE)).await;
         // The 100 before is no answer.
-        wire.reply("POST").await.unwrap().refused(408, "slow_request");
+        post(&world, &CONTINUE, "").await.refused(408, "slow_request");
     });
 }
 
@@ -176,11 +177,8 @@ fn an_unasked_continue_does_not_move_the_blame() {
     story(async {
         let world = World::build().set("upstreams.app.read_timeout", PATIENCE).start().await;
         world.upstream.hold();
-        let mut wire = world.gateway.connect().await;
         // The body is there before the 100.
-        let request = world.gateway.bytes("POST", "/public/page", &CONTINUE) + "12345";
-        wire.send(request).await;
-        wire.reply("POST").await.unwrap().refused(504, "upstream_timeout");
+        post(&world, &CONTINUE, "12345").await.refused(504, "upstream_timeout");
     });
 }
 

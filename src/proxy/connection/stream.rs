@@ -1,8 +1,6 @@
 //! What Pingora wants to know of a stream, as the stream below tells it.
 
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -43,14 +41,6 @@ impl GetTimingDigest for Connection {
         // Asked for every request, and of no use to anybody here.
         Vec::new()
     }
-
-    fn get_read_pending_time(&self) -> Duration {
-        self.stream.get_read_pending_time()
-    }
-
-    fn get_write_pending_time(&self) -> Duration {
-        self.stream.get_write_pending_time()
-    }
 }
 
 impl GetProxyDigest for Connection {
@@ -65,9 +55,4 @@ impl GetSocketDigest for Connection {
     }
 }
 
-#[async_trait]
-impl Peek for Connection {
-    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        self.stream.try_peek(buf).await
-    }
-}
+impl Peek for Connection {}
