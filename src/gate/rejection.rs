@@ -153,6 +153,9 @@ pub enum Advice {
     Allow(Box<str>),
     /// Seconds for `Retry-After`.
     RetryAfter(u32),
+    /// `detail` of the problem document. Written in advance: it can quote neither the request nor
+    /// anything of ours.
+    Detail(&'static str),
 }
 
 /// A refusal on its way out of the gate.
@@ -200,6 +203,11 @@ impl Rejection {
     /// A refusal of the method; `allow` are those that would do.
     pub fn method(allow: &str) -> Self {
         Self { advice: Advice::Allow(allow.into()), ..Self::early(Reason::MethodNotAllowed) }
+    }
+
+    /// A refusal whose reason alone does not tell the client what to change.
+    pub fn explained(reason: Reason, detail: &'static str) -> Self {
+        Self { advice: Advice::Detail(detail), ..Self::early(reason) }
     }
 }
 

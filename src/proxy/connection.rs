@@ -24,6 +24,7 @@ use tokio::time::{Instant, Sleep};
 use super::respond;
 use crate::clock::timer_now;
 use crate::gate::Reason;
+use crate::gate::rejection::Advice;
 use crate::metrics::{Metrics, NO_RULE};
 
 /// How long a connection may be silent.
@@ -286,7 +287,7 @@ impl Connection {
 
 /// An answer in full, for want of a request.
 fn refusal(reason: Reason) -> String {
-    let body = respond::document(reason, None);
+    let body = respond::document(reason, &Advice::None, None);
     format!(
         "HTTP/1.1 {}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
          Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}",

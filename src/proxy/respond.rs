@@ -41,14 +41,14 @@ impl Reply {
 
     /// The problem document of a refusal.
     pub fn problem(reason: Reason, advice: &Advice, request_id: &HeaderValue) -> Self {
-        let body = document(reason, request_id.to_str().ok());
+        let body = document(reason, advice, request_id.to_str().ok());
         let mut reply = Self::new(status(reason), "application/problem+json", body);
         let headers = &mut reply.headers;
         if reason.status() == 401 {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(reason)));
         }
         match advice {
-            Advice::None => {}
+            Advice::None | Advice::Detail(_) => {}
             Advice::Allow(methods) => {
                 if let Ok(value) = HeaderValue::from_str(methods) {
                     headers.insert(ALLOW, value);
@@ -68,17 +68,22 @@ pub(super) fn status(reason: Reason) -> StatusCode {
 }
 
 /// The body of a refusal (RFC 9457).
-pub(super) fn document(reason: Reason, request_id: Option<&str>) -> String {
-    let mut members = serde_json::json!({
+pub(super) fn document(reason: Reason, advice: &Advice, request_id: Option<&str>) -> String {
+    let mut document = serde_json::json!({
         "type": format!("urn:auth-gateway:{}", reason.word()),
         "title": reason.title(),
         "status": reason.status(),
         "reason": reason.word(),
     });
-    if let (Some(members), Some(id)) = (members.as_object_mut(), request_id) {
-        members.insert("request_id".to_owned(), id.into());
+    if let Some(members) = document.as_object_mut() {
+        if let Advice::Detail(detail) = advice {
+            members.insert("detail".to_owned(), (*detail).into());
+        }
+        if let Some(id) = request_id {
+            members.insert("request_id".to_owned(), id.into());
+        }
     }
-    members.to_string()
+    document.to_string()
 }
 
 /// RFC 6750 section 3.1: no error code when there was no token at all.
@@ -160,5 +165,16 @@ mod tests {
             assert_eq!(body["reason"], reason.word());
             assert_eq!(reply.headers.contains_key(WWW_AUTHENTICATE), reason.status() == 401);
         }
+    }
+
+    #[test]
+    fn a_refusal_may_say_what_its_reason_does_not() {
+        let id = HeaderValue::from_static("id-1");
+        let advice = Advice::Detail("the rule does not allow it");
+        let reply = Reply::problem(Reason::BadPath, &advice, &id);
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(body["detail"], "the rule does not allow it");
+        assert_eq!(body["reason"], "bad_path");
+        assert!(!reply.headers.contains_key(ALLOW) && !reply.headers.contains_key(RETRY_AFTER));
     }
 }
