@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 type Flight<V> = Shared<BoxFuture<'static, Option<V>>>;
 
@@ -48,26 +49,40 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let mut under_way = self.under_way.lock();
-        if let Some(flight) = under_way.get(&key) {
-            return flight.clone();
-        }
-        let landing = Landing { flights: Arc::clone(self), key: key.clone() };
+        let (result, flight) = {
+            let mut under_way = self.under_way.lock();
+            if let Some(flight) = under_way.get(&key) {
+                return flight.clone();
+            }
+            let (result, landed) = oneshot::channel();
+            let flight = landed.map(Result::ok).boxed().shared();
+            under_way.insert(key.clone(), flight.clone());
+            (result, flight)
+        };
+        // Not under the lock: a runtime that is shutting down drops the task at once, and with it
+        // the landing, which takes the lock.
+        let landing = Landing { flights: Arc::clone(self), key, result: Some(result) };
         let work = start();
-        let task = tokio::spawn(async move {
-            let _landing = landing;
-            work.await
-        });
-        let flight = task.map(Result::ok).boxed().shared();
-        under_way.insert(key, flight.clone());
+        tokio::spawn(async move { landing.with(work.await) });
         flight
     }
 }
 
-/// Takes the flight off the board however its work ends.
+/// Takes the flight off the board however its work ends, and only then lets those who wait go on:
+/// whoever asks next asks anew.
 struct Landing<K: Hash + Eq, V> {
     flights: Arc<Flights<K, V>>,
     key: K,
+    result: Option<oneshot::Sender<V>>,
+}
+
+impl<K: Hash + Eq, V> Landing<K, V> {
+    fn with(mut self, value: V) {
+        let result = self.result.take();
+        drop(self);
+        // Everybody who waited may be gone.
+        let _ = result.map(|result| result.send(value));
+    }
 }
 
 impl<K: Hash + Eq, V> Drop for Landing<K, V> {
@@ -112,6 +127,23 @@ mod tests {
             assert_eq!(follower.await.unwrap(), Some(0));
         }
         assert_eq!(started.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_runtime_that_shuts_down_ends_the_flight_instead_of_hanging_its_worker() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let (done, ended) = std::sync::mpsc::channel();
+        // A thread that hangs would keep a test from failing.
+        std::thread::spawn(move || {
+            let _inside = handle.enter();
+            let flights: Arc<Flights<u8, u8>> = Arc::new(Flights::new());
+            let result = flights.join(1, || async { 5 }).now_or_never();
+            let _ = done.send((result, flights.under_way.lock().len()));
+        });
+        let (result, left) = ended.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+        assert_eq!((result, left), (Some(None), 0));
     }
 
     #[tokio::test]
