@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use auth_gateway::authn::{
-    Algorithm, Authenticator, Bearer, FetchError, IssuerSettings, KeySet, KeySource, TokenCache,
-    bearer,
+    Algorithm, Authenticator, Bearer, Belief, FetchError, IssuerSettings, KeySet, KeySource,
+    TokenCache, bearer,
 };
 use auth_gateway::clock::{ManualClock, Now, SharedClock};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -154,7 +154,12 @@ fn hot_path(c: &mut Criterion) {
         let tokens: Vec<String> =
             (0..entries).map(|_| format!("{start}{:040x}", fastrand::u128(..))).collect();
         for token in &tokens {
-            cache.insert(token, u64::MAX, 1, [0_u8; 64]);
+            let belief = Belief {
+                expires_unix_millis: u64::MAX,
+                until_mono_millis: u64::MAX,
+                generation: 1,
+            };
+            cache.insert(token, belief, [0_u8; 64]);
         }
         let mut next = tokens.iter().cycle();
         group.bench_function(BenchmarkId::new("cache hit", entries), |b| {

@@ -20,6 +20,7 @@ use crate::clock::{Now, SharedClock};
 
 pub use self::algorithm::{Algorithm, UnknownAlgorithm};
 pub use self::bearer::{Bearer, BearerError, Shape};
+pub use self::belief::Belief;
 pub use self::cache::TokenCache;
 pub use self::keys::fetch::{FetchError, KeySource};
 pub use self::keys::jwks::{JwksError, KeySet};
@@ -30,6 +31,7 @@ pub use self::user_template::TemplateError;
 
 mod algorithm;
 pub mod bearer;
+mod belief;
 pub mod cache;
 mod claims;
 mod explain;
@@ -51,10 +53,8 @@ mod user_template;
 pub struct Verified {
     /// Who calls.
     pub principal: Principal,
-    /// When the token must be verified again, in milliseconds since the epoch.
-    pub valid_until_unix_millis: u64,
-    /// The [`Authenticator::generation`] that it was verified under.
-    pub generation: u64,
+    /// Until when that is so.
+    pub belief: Belief,
 }
 
 /// Verifies the tokens of the configured issuers.
@@ -104,7 +104,7 @@ impl Authenticator {
     pub async fn verify(&self, bearer: Bearer<'_>, now: Now) -> Result<Verified, Refusal> {
         // Read before any key is, so that a withdrawal in between outdates the result.
         let generation = self.generation();
-        let (principal, valid_until_unix_millis) = match bearer.shape()? {
+        let Proven { principal, expires_unix_millis, until_mono_millis } = match bearer.shape()? {
             Shape::Jwt => self.verify_jwt(bearer.token(), now).await?,
             Shape::Opaque => {
                 let mut introspections =
@@ -113,17 +113,18 @@ impl Authenticator {
                 introspection.verify(bearer.token(), now).await?
             }
         };
-        Ok(Verified { principal, valid_until_unix_millis, generation })
+        let belief = Belief { expires_unix_millis, until_mono_millis, generation };
+        Ok(Verified { principal, belief })
     }
 
-    async fn verify_jwt(&self, token: &str, now: Now) -> Result<(Principal, u64), Refusal> {
+    async fn verify_jwt(&self, token: &str, now: Now) -> Result<Proven, Refusal> {
         let jws = Jws::parse(token)?;
         let claims = Claims::parse(jws.payload())?;
         let url = claims.text("iss")?.ok_or(Refusal::MalformedToken)?;
         let issuer = self.issuer(url).ok_or(Refusal::WrongIssuer)?;
-        let claimed = issuer.read(&jws, &claims, now)?;
-        let believed_until = issuer.keys.verify(&jws, now).await?;
-        Ok((claimed.principal, claimed.expiry.min(believed_until)))
+        let Claimed { principal, expiry } = issuer.read(&jws, &claims, now)?;
+        let until_mono_millis = issuer.keys.verify(&jws, now).await?;
+        Ok(Proven { principal, expires_unix_millis: expiry, until_mono_millis })
     }
 
     /// Changes when a key is withdrawn, which ends the life of all tokens verified before.
@@ -154,6 +155,14 @@ impl Authenticator {
             .map(|issuer| Arc::clone(&issuer.keys).refresh_loop(shutdown.clone()));
         futures::future::join_all(loops).await;
     }
+}
+
+/// Whom a verified token stands for, and the ends of that on both clocks.
+#[derive(Clone, Debug)]
+struct Proven {
+    principal: Principal,
+    expires_unix_millis: u64,
+    until_mono_millis: u64,
 }
 
 /// What a token says before its signature is verified.

@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "this module is where the clocks are read")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use once_cell::sync::OnceCell;
@@ -33,6 +33,11 @@ impl Now {
     /// Milliseconds on the monotonic clock; same origin as [`Now::mono_nanos`].
     pub const fn mono_millis(self) -> u64 {
         self.mono_nanos / 1_000_000
+    }
+
+    /// What [`Now::mono_millis`] will be when `span` has passed.
+    pub fn mono_millis_after(self, span: Duration) -> u64 {
+        self.mono_millis().saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Milliseconds since the Unix epoch.
@@ -104,17 +109,23 @@ pub fn system_time() -> SystemTime {
     SystemTime::now()
 }
 
-/// A clock that stands still until it is moved; both readings advance together.
+/// A clock that stands still until it is moved; both readings advance together, and the wall clock
+/// can be set besides.
 #[derive(Debug)]
 pub struct ManualClock {
     start_unix_millis: u64,
     elapsed_nanos: AtomicU64,
+    wall_step_millis: AtomicI64,
 }
 
 impl ManualClock {
     /// Starts at `unix_millis`.
     pub const fn starting_at(unix_millis: u64) -> Self {
-        Self { start_unix_millis: unix_millis, elapsed_nanos: AtomicU64::new(0) }
+        Self {
+            start_unix_millis: unix_millis,
+            elapsed_nanos: AtomicU64::new(0),
+            wall_step_millis: AtomicI64::new(0),
+        }
     }
 
     /// Moves both clocks forward.
@@ -122,14 +133,21 @@ impl ManualClock {
         let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         self.elapsed_nanos.fetch_add(nanos, Ordering::SeqCst);
     }
+
+    /// Sets the wall clock alone, ahead or back, as an administrator or a resumed machine does.
+    pub fn step_wall(&self, by_millis: i64) {
+        self.wall_step_millis.fetch_add(by_millis, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Now {
         let elapsed = self.elapsed_nanos.load(Ordering::SeqCst);
+        let unix_millis = self.start_unix_millis.saturating_add(elapsed / 1_000_000);
         Now {
             mono_nanos: ORIGIN_NANOS.saturating_add(elapsed),
-            unix_millis: self.start_unix_millis.saturating_add(elapsed / 1_000_000),
+            unix_millis: unix_millis
+                .saturating_add_signed(self.wall_step_millis.load(Ordering::SeqCst)),
         }
     }
 }
@@ -146,6 +164,15 @@ mod tests {
         let after = clock.now();
         assert_eq!(after.since(before), Duration::from_millis(2_500));
         assert_eq!(after.unix_millis() - before.unix_millis(), 2_500);
+        assert_eq!(before.mono_millis_after(Duration::from_millis(2_500)), after.mono_millis());
+    }
+
+    #[test]
+    fn a_step_moves_the_wall_clock_alone() {
+        let clock = ManualClock::starting_at(1_000_000);
+        let before = clock.now();
+        clock.step_wall(-3_000);
+        assert_eq!((clock.now().unix_millis(), clock.since(before)), (997_000, Duration::ZERO));
     }
 
     #[test]

@@ -247,12 +247,7 @@ impl Gate {
         let key = KeyRef::Text(verified.principal.user());
         let window = self.limiter.window(self.limits.principal, key, now);
         let caller = Caller { principal: verified.principal, window };
-        Ok(self.callers.insert(
-            bearer.token(),
-            verified.valid_until_unix_millis,
-            verified.generation,
-            caller,
-        ))
+        Ok(self.callers.insert(bearer.token(), verified.belief, caller))
     }
 
     /// The principal's limit on every rule that knows one, then the rule's own. A rule's limit that

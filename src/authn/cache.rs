@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 
+use super::Belief;
 use crate::clock::Now;
 
 /// Default bound on entries.
@@ -33,8 +34,7 @@ struct Token(Box<str>);
 struct TokenRef<'a>(&'a [u8]);
 
 struct Entry<T> {
-    valid_until_unix_millis: u64,
-    generation: u64,
+    belief: Belief,
     value: Arc<T>,
 }
 
@@ -64,22 +64,14 @@ impl<T> TokenCache<T> {
     /// The value of a token that is still valid and whose keys are those of this generation.
     pub fn get(&self, token: impl AsRef<[u8]>, now: Now, generation: u64) -> Option<Arc<T>> {
         let entry = self.entries.get(&TokenRef(token.as_ref()))?;
-        let is_live =
-            entry.generation == generation && now.unix_millis() < entry.valid_until_unix_millis;
-        is_live.then_some(entry.value)
+        entry.belief.holds(now, generation).then_some(entry.value)
     }
 
     /// Remembers a verified token and returns its value as it is shared from now on.
-    pub fn insert(
-        &self,
-        token: &str,
-        valid_until_unix_millis: u64,
-        generation: u64,
-        value: T,
-    ) -> Arc<T> {
+    pub fn insert(&self, token: &str, belief: Belief, value: T) -> Arc<T> {
         let value = Arc::new(value);
         let shared = Arc::clone(&value);
-        let entry = Entry { valid_until_unix_millis, generation, value };
+        let entry = Entry { belief, value };
         self.entries.insert(Token(token.into()), entry);
         shared
     }
@@ -150,10 +142,14 @@ mod tests {
 
     const NOW: Now = Now::at(1_000, 1);
 
+    const fn until(expires_unix_millis: u64, generation: u64) -> Belief {
+        Belief { expires_unix_millis, until_mono_millis: u64::MAX, generation }
+    }
+
     #[test]
     fn a_token_is_found_until_it_expires() {
         let cache = TokenCache::default();
-        cache.insert("token", 1_001, 1, 7);
+        cache.insert("token", until(1_001, 1), 7);
         assert_eq!(cache.get("token", NOW, 1).as_deref(), Some(&7));
         assert_eq!(cache.get("token", Now::at(1_001, 1), 1), None);
         assert_eq!(cache.get("other", NOW, 1), None);
@@ -162,9 +158,9 @@ mod tests {
     #[test]
     fn a_token_of_withdrawn_keys_is_forgotten() {
         let cache = TokenCache::default();
-        cache.insert("token", 2_000, 1, 7);
+        cache.insert("token", until(2_000, 1), 7);
         assert_eq!(cache.get("token", NOW, 2), None);
-        cache.insert("token", 2_000, 2, 8);
+        cache.insert("token", until(2_000, 2), 8);
         assert_eq!(cache.get("token", NOW, 2).as_deref(), Some(&8));
     }
 
@@ -172,7 +168,7 @@ mod tests {
     fn tokens_that_differ_anywhere_are_different() {
         let cache = TokenCache::default();
         let end = "s".repeat(40);
-        cache.insert(&format!("aa.bb.{end}"), 2_000, 1, 1);
+        cache.insert(&format!("aa.bb.{end}"), until(2_000, 1), 1);
         for other in [format!("ab.bb.{end}"), end.clone(), format!("aa.bb.{end}s"), "aa".into()] {
             assert_eq!(cache.get(&other, NOW, 1), None, "{other}");
         }
@@ -183,8 +179,8 @@ mod tests {
         let by_entries = TokenCache::new(100, 64 << 20);
         let by_bytes = TokenCache::new(1_000_000, 1 << 20);
         for index in 0..5_000 {
-            by_entries.insert(&format!("token-{index}"), 2_000, 1, ());
-            by_bytes.insert(&format!("{index:01000}"), 2_000, 1, ());
+            by_entries.insert(&format!("token-{index}"), until(2_000, 1), ());
+            by_bytes.insert(&format!("{index:01000}"), until(2_000, 1), ());
         }
         assert!(by_entries.len() <= 100, "{}", by_entries.len());
         assert!(by_bytes.len() * 2_024 <= 1 << 20, "{}", by_bytes.len());
@@ -193,8 +189,8 @@ mod tests {
     #[test]
     fn unwanted_values_are_dropped() {
         let cache = TokenCache::default();
-        cache.insert("a", 2_000, 1, "anne");
-        cache.insert("b", 2_000, 1, "bob");
+        cache.insert("a", until(2_000, 1), "anne");
+        cache.insert("b", until(2_000, 1), "bob");
         cache.retain(|name| *name != "anne");
         assert_eq!(cache.get("a", NOW, 1), None);
         assert_eq!(cache.get("b", NOW, 1).as_deref(), Some(&"bob"));

@@ -14,12 +14,12 @@ use quick_cache::sync::Cache;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::Refusal;
 use super::claims::Claims;
 use super::keys::discovery::Discovery;
 use super::keys::fetch::{self, FetchError};
 use super::principal::{Principal, Realm};
 use super::settings::{Audiences, IntrospectionSettings};
+use super::{Proven, Refusal};
 use crate::breaker::Breaker;
 use crate::clock::{Now, SharedClock};
 use crate::flight::Flights;
@@ -34,8 +34,7 @@ const MAX_CALLS_IN_FLIGHT: usize = 256;
 const MAX_REFUSED_TOKENS: usize = 10_000;
 const MAX_REFUSED_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The principal of an active token, and until when (milliseconds since the epoch) it is one.
-pub(super) type Answer = Result<(Principal, u64), Refusal>;
+pub(super) type Answer = Result<Proven, Refusal>;
 
 pub(super) struct Introspection {
     discovery: Arc<Discovery>,
@@ -143,7 +142,7 @@ impl Introspection {
         })?;
         let answer = self.read(&claims);
         if let Err(refusal) = &answer {
-            let until = self.clock.now().mono_millis() + millis(self.settings.negative_ttl);
+            let until = self.clock.now().mono_millis_after(self.settings.negative_ttl);
             self.refused.insert(token.into(), (*refusal, until));
         }
         answer
@@ -186,8 +185,11 @@ impl Introspection {
         let expiry = claims.expiry(now)?.unwrap_or(u64::MAX);
         claims.check_started(now, self.skew)?;
         claims.check_audience(&self.audiences)?;
-        let believed_until = now.unix_millis().saturating_add(millis(self.settings.ttl));
-        Ok((Principal::new(&self.realm, claims)?, expiry.min(believed_until)))
+        Ok(Proven {
+            principal: Principal::new(&self.realm, claims)?,
+            expires_unix_millis: expiry,
+            until_mono_millis: now.mono_millis_after(self.settings.ttl),
+        })
     }
 }
 
@@ -218,8 +220,4 @@ fn basic(settings: &IntrospectionSettings) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
     value.set_sensitive(true);
     value
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -124,8 +124,8 @@ impl IssuerKeys {
         }
     }
 
-    /// Verifies a token's signature and returns until when, in milliseconds since the epoch, the
-    /// key may be believed.
+    /// Verifies a token's signature and returns until when, in milliseconds on the monotonic clock,
+    /// the key may be believed.
     pub(super) async fn verify(self: &Arc<Self>, jws: &Jws<'_>, now: Now) -> Result<u64, Refusal> {
         if let Some(verified) = self.verify_with_current(jws, now)? {
             return verified;
@@ -147,9 +147,10 @@ impl IssuerKeys {
     ) -> Result<Option<Result<u64, Refusal>>, Refusal> {
         let loaded = self.current.load();
         let loaded = loaded.as_deref().ok_or(Refusal::KeysUnavailable)?;
-        let left = self.life.hard.checked_sub(now.since(loaded.at));
-        let left = left.ok_or(Refusal::KeysUnavailable)?;
-        let believed_until = now.unix_millis().saturating_add(millis(left));
+        if now.since(loaded.at) > self.life.hard {
+            return Err(Refusal::KeysUnavailable);
+        }
+        let believed_until = loaded.at.mono_millis_after(self.life.hard);
         let key = loaded.set.find(jws.header.kid.as_deref(), jws.header.algorithm);
         Ok(key.map(|key| jws.verify(key).map(|()| believed_until)))
     }
@@ -263,8 +264,4 @@ impl IssuerKeys {
 /// ±10 %, so that replicas do not ask all at once.
 fn jittered(pause: Duration) -> Duration {
     (pause / 10 * 9).saturating_add((pause / 5).mul_f64(fastrand::f64()))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

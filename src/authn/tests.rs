@@ -63,8 +63,8 @@ async fn an_access_token_becomes_a_principal() {
     assert_eq!(verified.principal.issuer(), ISSUER);
     assert_eq!(verified.principal.audiences(), ["gateway", "77"]);
     assert_eq!(verified.principal.issued_at_millis(), Some(START_SECS * 1_000));
-    assert_eq!(verified.valid_until_unix_millis, (START_SECS + 3_600) * 1_000);
-    assert_eq!(verified.generation, world.authenticator.generation());
+    assert_eq!(verified.belief.expires_unix_millis, (START_SECS + 3_600) * 1_000);
+    assert_eq!(verified.belief.generation, world.authenticator.generation());
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn tokens_of_other_providers_are_accepted() {
     assert!(verified.principal.has_all_scopes(&["read"]));
     assert!(verified.principal.is_delegated());
     assert_eq!(verified.principal.claim_headers()[0].1, "anne@example.com");
-    assert_eq!(verified.valid_until_unix_millis, START_SECS * 1_000 + 10_500);
+    assert_eq!(verified.belief.expires_unix_millis, START_SECS * 1_000 + 10_500);
 }
 
 #[tokio::test]

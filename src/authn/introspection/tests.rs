@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::super::testing::site::Site;
 use super::super::testing::{P256, START_SECS, claims, clock, jwks};
 use super::super::{
-    Audiences, Authenticator, Bearer, IntrospectionSettings, IssuerSettings, Refusal, Verified,
+    Audiences, Authenticator, Bearer, IntrospectionSettings, IssuerSettings, Refusal, TokenCache,
+    Verified,
 };
 use crate::clock::{Clock as _, ManualClock};
 use crate::secret::Secret;
@@ -67,7 +68,9 @@ async fn an_active_token_becomes_a_principal() {
     let world = World::new().await;
     let verified = world.verify(TOKEN).await.expect("verified");
     assert_eq!(verified.principal.user(), "user:281");
-    assert_eq!(verified.valid_until_unix_millis, (START_SECS + 30) * 1_000);
+    assert_eq!(verified.belief.expires_unix_millis, (START_SECS + 3_600) * 1_000);
+    let in_30_s = world.clock.now().mono_millis_after(Duration::from_secs(30));
+    assert_eq!(verified.belief.until_mono_millis, in_30_s);
     let seen = world.site.requests("/introspect").remove(0);
     assert_eq!(seen.body, "token=b3BhcXVl&token_type_hint=access_token");
     // "api%3Aapp:se+cret%2F%2B%C3%BC", form-encoded before base64.
@@ -81,7 +84,25 @@ async fn an_answer_is_believed_no_longer_than_the_token_lives() {
     answer["exp"] = json!(START_SECS + 7);
     world.says(&answer);
     let verified = world.verify(TOKEN).await.expect("verified");
-    assert_eq!(verified.valid_until_unix_millis, (START_SECS + 7) * 1_000);
+    assert_eq!(verified.belief.expires_unix_millis, (START_SECS + 7) * 1_000);
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_back_does_not_let_a_revoked_token_live_on() {
+    let world = World::new().await;
+    let remembered = TokenCache::default();
+    let verified = world.verify(TOKEN).await.expect("verified");
+    remembered.insert(TOKEN, verified.belief, ());
+    world.says(&json!({"active": false}));
+    world.clock.step_wall(-3_600_000);
+    let is_remembered = |after| {
+        world.clock.advance(Duration::from_millis(after));
+        let generation = world.authenticator.generation();
+        remembered.get(TOKEN, world.clock.now(), generation).is_some()
+    };
+    assert!(is_remembered(29_999));
+    assert!(!is_remembered(1));
+    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::Inactive));
 }
 
 #[tokio::test]
