@@ -7,6 +7,7 @@
 
 pub mod access_log;
 mod account;
+pub mod answers;
 pub mod client_addr;
 pub mod connection;
 pub mod context;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
@@ -47,16 +48,13 @@ use context::{Context, Outcome};
 use cors::Cors;
 use entrance::PINGORA_WAITS;
 use framing::MessageLimits;
-use headers::{HeaderPolicy, Host, Told, X_REQUEST_ID};
+use headers::{HeaderPolicy, Host, Told};
 use receive::Verdict;
 use upgrade::PatientConnect;
 use upstream::{HostHeader, Upstream};
 
 /// Pool of the connections that were made for upgrades.
 const UPGRADES: u64 = 1;
-
-/// Request id, five headers of limits, four of CORS.
-const ADDED_TO_RESPONSE: usize = 10;
 
 /// Everything that serving a request takes.
 pub struct Proxy {
@@ -240,22 +238,7 @@ impl ProxyHttp for Proxy {
             StatusCode::CONTINUE if !is_body_done => connection.awaits(Awaited::Body),
             _ => connection.progresses(),
         }
-        // Through Parts for the reason that headers.rs gives.
-        let (empty, ()) = http::Response::new(()).into_parts();
-        let mut parts: http::response::Parts =
-            std::mem::replace(response, ResponseHeader::from(empty)).into();
-        parts.headers.reserve(ADDED_TO_RESPONSE);
-        parts.headers.insert(X_REQUEST_ID, ctx.request_id.clone());
-        self.cors.apply(ctx.origin.as_ref(), &mut parts.headers);
-        if let Some(admission) = ctx.admission() {
-            limit_headers::write(&self.limiter, admission.standings(), &mut parts.headers);
-            if admission.decided() == Some(crate::authz::Source::Stale) {
-                let stale = http::HeaderValue::from_static("stale");
-                parts.headers.insert("x-authorization-decision", stale);
-            }
-        }
-        *response = ResponseHeader::from(parts);
-        Ok(())
+        self.pass_on(session, response, ctx)
     }
 
     async fn fail_to_proxy(
@@ -315,6 +298,9 @@ impl Proxy {
         let ends = self.readiness.draining() || session.as_downstream().get_keepalive().is_none();
         session.set_keepalive((!ends).then_some(PINGORA_WAITS));
         session.set_read_timeout(None);
+        // RFC 9110 section 15.2: such a client would take one for the answer.
+        let is_old = session.req_header().version < Version::HTTP_11;
+        session.set_ignore_info_resp(is_old);
         Ok(())
     }
 }

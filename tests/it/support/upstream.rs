@@ -66,6 +66,8 @@ pub enum Answer {
     Echo,
     /// 200, before the body has come.
     AtOnce,
+    /// These bytes, and the end of the connection.
+    Bytes(String),
 }
 
 impl Answer {
@@ -285,6 +287,10 @@ async fn respond(
             return Ok(false);
         }
         Answer::AbortAtOnce => return Ok(false),
+        Answer::Bytes(bytes) => {
+            writer.write_all(bytes.as_bytes()).await?;
+            return Ok(false);
+        }
         Answer::AtOnce => {}
         Answer::UpgradeAndEcho => {
             let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
