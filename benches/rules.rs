@@ -51,6 +51,7 @@ fn rules(size: usize) -> RuleSet {
         limits: BTreeSet::new(),
         openfga_targets: BTreeSet::new(),
         zitadel_targets: BTreeSet::new(),
+        any_audience: false,
     };
     let file = serde_json::to_vec(&entries(size)).expect("JSON");
     RuleSet::parse(&file, &names).expect("valid rules")

@@ -26,6 +26,7 @@ pub use self::keys::fetch::{FetchError, KeySource};
 pub use self::keys::jwks::{JwksError, KeySet};
 pub use self::principal::Principal;
 pub use self::refusal::Refusal;
+pub use self::roles::BARE_ROLES;
 pub use self::settings::{Audiences, IntrospectionSettings, IssuerSettings, SettingsError};
 pub use self::user_template::TemplateError;
 
@@ -41,6 +42,7 @@ mod jwt;
 mod keys;
 mod principal;
 mod refusal;
+mod roles;
 mod settings;
 #[cfg(test)]
 mod testing;
@@ -187,6 +189,7 @@ impl Issuer {
             templates: Arc::clone(parts.templates),
             claim_headers: settings.claim_headers,
             audiences: settings.audiences.clone(),
+            clients: settings.clients,
         });
         let keys = IssuerKeys::new(
             Arc::clone(&realm.issuer),

@@ -5,6 +5,7 @@
 //! somebody else may hold for long, and does not allocate.
 
 pub mod admission;
+mod claims;
 pub mod policy;
 pub mod rejection;
 
@@ -172,7 +173,7 @@ impl Gate {
         let caller = &*known.caller.insert(caller);
         let caller = Arc::clone(caller);
         self.limit_rule(request, rule, Some(&caller), now, known)?;
-        check_claims(rule, &caller.principal)?;
+        claims::check(rule, &caller.principal, request)?;
         if let Access::Check(template) = rule.access() {
             known.decided = self.authorise(rule, template, params, &caller, now).await?;
         }
@@ -330,20 +331,6 @@ const fn hint(refusal: Refusal) -> Option<&'static str> {
         Refusal::IntrospectionUnavailable => "check ZITADEL_CLIENT_ID and ZITADEL_CLIENT_SECRET",
         _ => return None,
     })
-}
-
-fn check_claims(rule: &Bound, principal: &Principal) -> Result<(), Refused> {
-    let requirements = rule.requirements();
-    if !requirements.audience().is_empty() && !principal.has_any_audience(requirements.audience()) {
-        return Err(Reason::WrongAudience.into());
-    }
-    if !requirements.roles().is_empty() && !principal.has_any_role(requirements.roles()) {
-        return Err(Reason::MissingRole.into());
-    }
-    if !principal.has_all_scopes(requirements.scopes()) {
-        return Err(Reason::MissingScope.into());
-    }
-    Ok(())
 }
 
 /// Notes how a limit stands; of two the client is told the one that is nearer its end.

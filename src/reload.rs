@@ -73,10 +73,18 @@ impl Vocabulary {
                 .map(|(name, _)| name.clone())
                 .collect(),
             zitadel_targets: BTreeSet::from(["zitadel".to_owned()]),
+            any_audience: false,
         };
         let upstreams =
             upstreams.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
         Self { names, limits, upstreams }
+    }
+
+    /// The same, for a configuration that may accept tokens whomever they are meant for.
+    #[must_use]
+    pub fn with_any_audience(mut self, any_audience: bool) -> Self {
+        self.names.any_audience = any_audience;
+        self
     }
 
     /// Builds a policy from the content of a rule file.

@@ -9,7 +9,7 @@ use super::StartError;
 use super::background::{Background, Gauges};
 use super::drain::Drain;
 use crate::admin::{Admin, Parts};
-use crate::authn::{Authenticator, TokenCache};
+use crate::authn::{Audiences, Authenticator, TokenCache};
 use crate::authz::client::OpenFga;
 use crate::authz::engine::{self, Engine, Store};
 use crate::authz::model::{ModelRefresh, ModelWatch};
@@ -59,8 +59,10 @@ impl Core {
             .iter()
             .map(|u| (u.name.clone(), u.name == "openfga" || u.url.origin() == openfga))
             .collect();
+        let any_audience = settings.issuers.iter().any(|i| i.audiences == Audiences::Any);
         let vocabulary =
-            Vocabulary::new(&settings.rules.default_relation, &upstreams, &limiter, &names);
+            Vocabulary::new(&settings.rules.default_relation, &upstreams, &limiter, &names)
+                .with_any_audience(any_audience);
         Ok(Self {
             metrics: Arc::new(Metrics::new()?),
             authenticator: Arc::new(Authenticator::new(settings.issuers.clone(), &clock)?),

@@ -23,9 +23,6 @@ const ID_TOKEN_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 /// one of the latter two.
 const LOGIN_CLAIMS: [&str; 3] = ["auth_time", "amr", "sid"];
 
-const PROJECT_ROLES: &str = "urn:zitadel:iam:org:project:roles";
-const PROJECT_PREFIX: &str = "urn:zitadel:iam:org:project:";
-
 /// The claims of a JWT or of an introspection response.
 pub(super) struct Claims(Map<String, Value>);
 
@@ -39,6 +36,10 @@ impl Claims {
 
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.iter()
     }
 
     /// A claim that must be text when it is there.
@@ -142,30 +143,6 @@ impl Claims {
         Ok(scopes)
     }
 
-    /// ZITADEL's project roles. Those of `...:project:{id}:roles` are given as `{id}:role`, and by
-    /// their bare names only if the project is one that tokens have to be meant for: anybody with a
-    /// project of his own can give himself any role in it.
-    pub(super) fn roles(&self, ours: &Audiences) -> Vec<String> {
-        let mut roles = Vec::new();
-        for (name, value) in &self.0 {
-            if name == PROJECT_ROLES {
-                roles.extend(role_names(value).map(str::to_owned));
-            } else if let Some(project) = project_of(name) {
-                let is_ours =
-                    matches!(ours, Audiences::List(ours) if ours.iter().any(|id| id == project));
-                for role in role_names(value) {
-                    if is_ours {
-                        roles.push(role.to_owned());
-                    }
-                    roles.push(format!("{project}:{role}"));
-                }
-            }
-        }
-        roles.sort_unstable();
-        roles.dedup();
-        roles
-    }
-
     /// RFC 7519 section 2 `NumericDate`, in milliseconds. Fractions are legal, text is not.
     pub(super) fn date(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let Some(value) = self.0.get(name) else {
@@ -187,21 +164,6 @@ fn fractional_date(secs: f64) -> Option<u64> {
 
 fn texts(values: &[Value]) -> Option<Vec<&str>> {
     values.iter().map(Value::as_str).collect()
-}
-
-fn project_of(claim: &str) -> Option<&str> {
-    let project = claim.strip_prefix(PROJECT_PREFIX)?.strip_suffix(":roles")?;
-    (!project.is_empty() && !project.contains(':')).then_some(project)
-}
-
-/// The keys of `{"role": {"org": "domain"}}`, bare as ZITADEL sends it or in a list as its
-/// documentation shows it.
-fn role_names(value: &Value) -> impl Iterator<Item = &str> {
-    let objects = match value {
-        Value::Array(items) => items.as_slice(),
-        other => std::slice::from_ref(other),
-    };
-    objects.iter().filter_map(Value::as_object).flat_map(Map::keys).map(String::as_str)
 }
 
 #[cfg(test)]
@@ -286,28 +248,6 @@ mod tests {
             r#"{"token_use":"id"}"#,
         ] {
             assert_eq!(check(other), Err(Refusal::WrongTokenKind), "{other}");
-        }
-    }
-
-    #[test]
-    fn roles_come_from_both_claims_in_both_shapes() {
-        let plain = r#"{"urn:zitadel:iam:org:project:roles":{"admin":{"1":"a.example"}}}"#;
-        let any = Audiences::Any;
-        assert_eq!(claims(plain).roles(&any), ["admin"]);
-        let list = r#"{"urn:zitadel:iam:org:project:roles":[{"admin":{"1":"a"}},{"x":{}}]}"#;
-        assert_eq!(claims(list).roles(&any), ["admin", "x"]);
-        let project = r#"{"urn:zitadel:iam:org:project:77:roles":[{"editor":{"1":"a"}}]}"#;
-        let of = |ids: &[&str]| Audiences::List(ids.iter().map(|id| (*id).to_owned()).collect());
-        assert_eq!(claims(project).roles(&of(&["gateway", "77"])), ["77:editor", "editor"]);
-        for others in [any.clone(), of(&["78"])] {
-            assert_eq!(claims(project).roles(&others), ["77:editor"]);
-        }
-        for none in [
-            r#"{"urn:zitadel:iam:org:project:1:2:roles":{"a":{}}}"#,
-            r#"{"urn:zitadel:iam:org:project:roles":"admin"}"#,
-            r#"{"roles":{"admin":{}}}"#,
-        ] {
-            assert!(claims(none).roles(&any).is_empty(), "{none}");
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::claims::Claims;
 use super::jwt::Jws;
-use super::{Audiences, Authenticator, Bearer, Issuer, Refusal};
+use super::roles::BARE_ROLES;
+use super::{Audiences, Authenticator, Bearer, Issuer, Principal, Refusal};
 use crate::clock::Now;
 
 /// Characters that are told of what a token says.
@@ -44,6 +45,18 @@ impl Authenticator {
 
     pub(super) fn issuer(&self, url: &str) -> Option<&Issuer> {
         self.issuers.iter().find(|issuer| *issuer.realm.issuer == *url)
+    }
+}
+
+impl Principal {
+    /// Why none of the `wanted` roles counts although the token has one of them; `None` where it
+    /// has none.
+    pub fn explain_missing_role(&self, wanted: &[impl AsRef<str>]) -> Option<String> {
+        let is_doubted = |role: &&str| self.doubted_roles().iter().any(|doubted| doubted == role);
+        let role = wanted.iter().map(AsRef::as_ref).find(is_doubted)?;
+        let role = quoted([role], MAX_SAID);
+        let client = quoted(self.client_id(), MAX_SAID);
+        Some(format!("token has role {role} in {BARE_ROLES} only, and says client_id {client}"))
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Refusal;
 use super::claims::Claims;
+use super::roles::{BARE_ROLES, Roles};
 use super::settings::Audiences;
 use super::user_template::UserTemplate;
 
@@ -24,7 +25,7 @@ pub struct Principal {
     subject: Box<str>,
     user: Box<str>,
     id_header: HeaderValue,
-    roles: Vec<String>,
+    roles: Roles,
     scopes: Vec<String>,
     audiences: Vec<String>,
     client_id: Option<String>,
@@ -44,6 +45,8 @@ pub(super) struct Realm {
     pub(super) claim_headers: Vec<(HeaderName, String)>,
     /// Whom its tokens have to be meant for.
     pub(super) audiences: Audiences,
+    /// Clients of our own projects.
+    pub(super) clients: Vec<String>,
 }
 
 impl Principal {
@@ -54,6 +57,8 @@ impl Principal {
         // Names without the type stay unique: a subject never has the colon of another type.
         let id = user.strip_prefix("user:").unwrap_or(&user);
         let id_header = HeaderValue::from_str(id).map_err(|_| Refusal::MalformedToken)?;
+        let roles = Roles::read(claims, &realm.audiences, &realm.clients);
+        let claim_headers = claim_headers(&realm.claim_headers, claims, &roles);
         let client_id = claims.get("client_id").or_else(|| claims.get("azp"));
         Ok(Self {
             issuer_index: realm.index,
@@ -61,14 +66,14 @@ impl Principal {
             subject: subject.into(),
             id_header,
             user: user.into(),
-            roles: claims.roles(&realm.audiences),
+            roles,
             scopes: owned(claims.scopes()?),
             audiences: owned(claims.audiences()?),
             client_id: client_id.and_then(Value::as_str).map(str::to_owned),
             session_id: claims.text("sid")?.map(str::to_owned),
             issued_at: claims.issued_at()?,
             is_delegated: claims.get("act").is_some(),
-            claim_headers: claim_headers(&realm.claim_headers, claims),
+            claim_headers,
         })
     }
 
@@ -98,9 +103,15 @@ impl Principal {
         &self.id_header
     }
 
-    /// Project roles, sorted; those of a named project also as `{project}:{role}`.
+    /// Project roles, sorted: `{role}` in a project of ours, `{project}:{role}` in a named one.
     pub fn roles(&self) -> &[String] {
-        &self.roles
+        &self.roles.believed
+    }
+
+    /// Roles that the token has in [`BARE_ROLES`] only, without anything that shows them to be of a
+    /// project of ours.
+    pub fn doubted_roles(&self) -> &[String] {
+        &self.roles.doubted
     }
 
     /// Granted scopes, in the token's order.
@@ -115,7 +126,7 @@ impl Principal {
 
     /// Whether the principal has at least one of these roles.
     pub fn has_any_role(&self, roles: &[impl AsRef<str>]) -> bool {
-        roles.iter().any(|role| contains(&self.roles, role.as_ref()))
+        roles.iter().any(|role| contains(&self.roles.believed, role.as_ref()))
     }
 
     /// Whether the token was granted every one of these scopes.
@@ -162,6 +173,7 @@ impl Principal {
             templates: Arc::new([UserTemplate::default()]),
             claim_headers: Vec::new(),
             audiences: Audiences::Any,
+            clients: Vec::new(),
         };
         let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
         Self::new(&realm, &claims).expect("principal")
@@ -188,8 +200,13 @@ fn contains(list: &[String], wanted: &str) -> bool {
 fn claim_headers(
     wanted: &[(HeaderName, String)],
     claims: &Claims,
+    roles: &Roles,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let header = |(name, claim): &(HeaderName, String)| {
+        // The upstream takes it for roles of ours, as a rule would.
+        if claim == BARE_ROLES && !roles.doubted.is_empty() {
+            return None;
+        }
         let value = claim_value(claims.get(claim)?)?;
         Some((name.clone(), value))
     };
@@ -268,6 +285,7 @@ mod tests {
             ]),
             claim_headers: Vec::new(),
             audiences: Audiences::Any,
+            clients: Vec::new(),
         };
         let claims = Claims::parse(br#"{"sub":"7"}"#).expect("claims");
         let principal = Principal::new(&realm, &claims).expect("principal");

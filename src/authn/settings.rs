@@ -19,6 +19,16 @@ pub enum Audiences {
     List(Vec<String>),
 }
 
+impl Audiences {
+    /// Those that are named.
+    pub(super) fn list(&self) -> &[String] {
+        match self {
+            Self::Any => &[],
+            Self::List(list) => list,
+        }
+    }
+}
+
 /// One issuer.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
@@ -30,6 +40,9 @@ pub struct IssuerSettings {
     pub discovery_url: Option<Url>,
     /// Whose tokens are accepted.
     pub audiences: Audiences,
+    /// Clients of our own projects, whose roles are believed where a token does not name the
+    /// project that they are in.
+    pub clients: Vec<String>,
     /// Signature algorithms that are accepted.
     pub algorithms: Vec<Algorithm>,
     /// How far this clock may be behind the issuer's, for `nbf` and `iat`.
@@ -53,6 +66,7 @@ impl IssuerSettings {
             url: url.into(),
             discovery_url: None,
             audiences: Audiences::Any,
+            clients: Vec::new(),
             algorithms: Algorithm::ALL.to_vec(),
             skew: Duration::from_secs(30),
             user_template: None,
@@ -118,6 +132,9 @@ pub enum SettingsError {
     /// A list of audiences that no token can satisfy, or that an empty one would.
     #[error("issuer {0:?}: audiences must be non-empty texts")]
     EmptyAudience(String),
+    /// A client that every token without one would be of.
+    #[error("issuer {0:?}: clients must be non-empty texts")]
+    EmptyClient(String),
     /// No token could be accepted.
     #[error("issuer {0:?}: no algorithm is allowed")]
     NoAlgorithm(String),
@@ -167,6 +184,9 @@ fn validate_one(issuer: &IssuerSettings) -> Result<(), SettingsError> {
         && (audiences.is_empty() || audiences.iter().any(String::is_empty))
     {
         return Err(SettingsError::EmptyAudience(url()));
+    }
+    if issuer.clients.iter().any(String::is_empty) {
+        return Err(SettingsError::EmptyClient(url()));
     }
     if issuer.algorithms.is_empty() {
         return Err(SettingsError::NoAlgorithm(url()));
@@ -231,6 +251,7 @@ mod tests {
         }
         check(&changed(|i| i.audiences = Audiences::List(vec![])), "audiences");
         check(&changed(|i| i.audiences = Audiences::List(vec![String::new()])), "audiences");
+        check(&changed(|i| i.clients = vec![String::new()]), "clients must be non-empty");
         check(&changed(|i| i.algorithms.clear()), "no algorithm");
         check(&changed(|i| i.hard_ttl = i.soft_ttl), "hard limit");
         check(&changed(|i| i.user_template = Some("user:x".into())), "{sub}");

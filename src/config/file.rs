@@ -102,6 +102,7 @@ pub struct Issuer {
     pub url: String,
     pub discovery_url: String,
     pub audience: Vec<String>,
+    pub clients: Vec<String>,
     pub algorithms: Vec<String>,
     pub clock_skew: Span,
     pub user: String,

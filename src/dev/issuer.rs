@@ -2,8 +2,8 @@
 //!
 //! What it copies, and where from, matters more than that it is complete: access tokens have the
 //! type `JWT` and an array of audiences, an opaque token is active only for clients in its
-//! audience, a personal access token is active for everybody, keys are published before they
-//! sign and stay published after.
+//! audience, a personal access token is active for everybody, roles are those of the client's
+//! project or of whoever introspects, keys are published before they sign and stay published after.
 
 mod clients;
 mod endpoints;
@@ -11,6 +11,7 @@ mod fault;
 mod grants;
 mod keys;
 mod ring;
+mod roles;
 mod token;
 
 use std::io;
@@ -245,6 +246,7 @@ impl State {
         } else if !self.is_for(&claims, client) {
             return None;
         }
+        roles::tell(&mut claims, &self.settings.project);
         claims.insert("active".into(), json!(true));
         claims.entry("token_type").or_insert_with(|| json!("Bearer"));
         claims.entry("scope").or_insert_with(|| json!("openid profile"));

@@ -30,6 +30,8 @@ pub struct Names {
     pub openfga_targets: BTreeSet<String>,
     /// Upstreams that are ZITADEL.
     pub zitadel_targets: BTreeSet<String>,
+    /// Whether tokens are accepted whomever they are meant for.
+    pub any_audience: bool,
 }
 
 /// The rules that are in force.

@@ -32,6 +32,8 @@ pub enum Danger {
     PublicZitadel,
     /// `on_unavailable: allow`.
     FailsOpen,
+    /// A role that does not name its project, while tokens for any audience are accepted.
+    RoleOfAnyProject,
 }
 
 impl RuleWarning {
@@ -62,7 +64,7 @@ impl RuleWarning {
     }
 }
 
-fn dangers(rule: &Rule, names: &Names) -> [Option<Danger>; 2] {
+fn dangers(rule: &Rule, names: &Names) -> [Option<Danger>; 3] {
     let public = if !rule.is_public() {
         None
     } else if names.openfga_targets.contains(rule.target()) {
@@ -73,7 +75,16 @@ fn dangers(rule: &Rule, names: &Names) -> [Option<Danger>; 2] {
         None
     };
     let fails_open = rule.on_unavailable() == OnUnavailable::Allow;
-    [public, fails_open.then_some(Danger::FailsOpen)]
+    let any_project = names.any_audience && asks_for_a_bare_role(rule);
+    [
+        public,
+        fails_open.then_some(Danger::FailsOpen),
+        any_project.then_some(Danger::RoleOfAnyProject),
+    ]
+}
+
+fn asks_for_a_bare_role(rule: &Rule) -> bool {
+    rule.requirements().roles().iter().any(|role| !role.contains(':'))
 }
 
 fn is_zitadel_administration(rule: &Rule) -> bool {
@@ -106,6 +117,11 @@ impl fmt::Display for Danger {
             Self::FailsOpen => {
                 "on_unavailable is allow: every authenticated principal passes while OpenFGA cannot be \
                  asked"
+            }
+            Self::RoleOfAnyProject => {
+                "asks for a role while tokens for any audience are accepted: whoever owns a project \
+                 gives himself roles of any name; name the project, {project}:{role}, or set \
+                 issuers[].audience (ZITADEL_AUDIENCE)"
             }
         })
     }

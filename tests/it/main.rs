@@ -28,5 +28,6 @@ mod parsing;
 mod proxying;
 mod refusals;
 mod reload;
+mod roles;
 mod slow_clients;
 mod support;

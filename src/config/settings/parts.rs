@@ -167,6 +167,7 @@ fn one_issuer(key: &str, issuer: &file::Issuer, found: &mut Findings) -> Option<
             None => None,
         },
         audiences: audiences?,
+        clients: issuer.clients.clone(),
         algorithms,
         skew: issuer.clock_skew.0,
         user_template: optional(&issuer.user).map(ToOwned::to_owned),

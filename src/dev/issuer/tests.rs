@@ -178,3 +178,20 @@ async fn faults_show_on_the_endpoints_that_they_concern() {
     issuer.set_fault(Fault::None);
     assert_eq!(waiting.await.unwrap(), 200);
 }
+
+#[tokio::test]
+async fn introspection_tells_of_the_roles_in_the_project_of_whoever_asks() {
+    let issuer = issuer().await;
+    let project = &issuer.settings().project;
+    let (bare, ours) = (
+        "urn:zitadel:iam:org:project:roles",
+        format!("urn:zitadel:iam:org:project:{project}:roles"),
+    );
+    let token = issuer.token("ann").for_client_of("999", "theirs").roles(["admin"]);
+    let answer = introspect(&issuer, &token.opaque().unwrap()).await;
+    assert_eq!(answer["client_id"], "theirs");
+    assert!(!answer.to_string().contains(":roles"), "{answer}");
+    let answer = introspect(&issuer, &token.roles_in(project, ["viewer"]).opaque().unwrap()).await;
+    assert!(answer[bare] == answer[&ours] && answer[bare].get("viewer").is_some(), "{answer}");
+    assert!(!answer.to_string().contains("admin"), "{answer}");
+}

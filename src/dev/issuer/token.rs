@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::grants::{Claims, OpaqueKind};
 use super::keys::{Algorithm, KeyError, base64url};
-use super::{State, numeric_id};
+use super::{State, numeric_id, roles};
 
 /// A token could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,8 @@ pub struct TokenBuilder {
     header: Map<String, Value>,
     claims: Claims,
     algorithm: Option<Algorithm>,
+    /// The project of the client, which a service account does not have.
+    project: Option<String>,
     now: u64,
 }
 
@@ -48,7 +50,8 @@ impl TokenBuilder {
         claims.insert("exp".into(), json!(now + LIFE_SECS));
         claims.insert("iat".into(), json!(now));
         let header = Map::from_iter([("typ".to_owned(), json!("JWT"))]);
-        Self { state: Arc::clone(state), header, claims, algorithm: None, now }
+        let project = Some(state.settings.project.clone());
+        Self { state: Arc::clone(state), header, claims, algorithm: None, project, now }
     }
 
     pub(super) fn access(state: &Arc<State>, subject: &str) -> Self {
@@ -112,13 +115,32 @@ impl TokenBuilder {
         self
     }
 
-    /// The roles of the project, in ZITADEL's shape: role, then organization id and its domain.
+    /// Issued to a client of another project, which asks for our audience: anybody's may.
+    pub fn for_client_of(mut self, project: &str, client: &str) -> Self {
+        self.project = Some(project.to_owned());
+        let audience = json!([client, project, self.state.settings.project]);
+        self.claim("client_id", client).claim("aud", audience)
+    }
+
+    /// Issued to a service account of this name, by client credentials.
+    pub fn for_service_account(mut self, name: &str) -> Self {
+        self.project = None;
+        let audience = json!([self.state.settings.project]);
+        self.claim("client_id", name).claim("aud", audience)
+    }
+
+    /// Roles in the client's project.
     pub fn roles<'a>(self, roles: impl IntoIterator<Item = &'a str>) -> Self {
-        let org = json!({"212345678901234567": "example.localhost"});
-        let roles = roles.into_iter().map(|role| (role.to_owned(), org.clone()));
-        let roles = Value::Object(roles.collect());
-        let project = format!("urn:zitadel:iam:org:project:{}:roles", self.state.settings.project);
-        self.claim(&project, roles.clone()).claim("urn:zitadel:iam:org:project:roles", roles)
+        match self.project.clone() {
+            Some(project) => self.roles_in(&project, roles),
+            None => self,
+        }
+    }
+
+    /// Roles in this project.
+    pub fn roles_in<'a>(mut self, project: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
+        roles::give(&mut self.claims, project, self.project.as_deref(), names);
+        self
     }
 
     /// Signs with the newest published key of this algorithm instead of the active key.

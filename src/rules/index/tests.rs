@@ -14,6 +14,7 @@ fn names() -> Names {
         limits: BTreeSet::new(),
         openfga_targets: BTreeSet::new(),
         zitadel_targets: BTreeSet::new(),
+        any_audience: false,
     }
 }
 

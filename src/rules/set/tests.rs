@@ -24,6 +24,7 @@ fn names() -> Names {
         limits: set(&["reports"]),
         openfga_targets: set(&["openfga"]),
         zitadel_targets: set(&["zitadel"]),
+        any_audience: false,
     }
 }
 
@@ -301,6 +302,21 @@ fn public_rules_to_administration_are_warned_about() {
         assert_eq!(found, danger, "{path} {target}");
         assert_eq!(rules.rules()[0].is_private_only(), target == "openfga" && !expose);
     }
+}
+
+#[test]
+fn a_role_of_no_named_project_is_warned_about_where_any_audience_is_accepted() {
+    let check = |roles: Value, any_audience: bool| {
+        let rule =
+            json!([{"path": "/a", "method": "GET", "feature": "authenticated", "roles": roles}]);
+        let names = Names { any_audience, ..names() };
+        let rules = RuleSet::parse(rule.to_string().as_bytes(), &names).expect("valid");
+        rules.warnings().iter().map(RuleWarning::danger).collect::<Vec<_>>()
+    };
+    assert_eq!(check(json!(["admin"]), true), [Danger::RoleOfAnyProject]);
+    assert_eq!(check(json!(["77:admin", "admin"]), true), [Danger::RoleOfAnyProject]);
+    assert_eq!(check(json!(["77:admin"]), true), []);
+    assert_eq!(check(json!(["admin"]), false), []);
 }
 
 #[test]
