@@ -24,6 +24,12 @@ pub enum ObjectError {
     /// A parameter in the type, a brace without its partner, or two parameters side by side.
     #[error("is not a template (expected type:id with {{name}} in the id, separated by text)")]
     NotATemplate,
+    /// The rest of a path before another parameter: it holds slashes, so nothing marks its end.
+    #[error("has {name:?} before another parameter (expected the rest of the path last)")]
+    RestNotLast {
+        /// The rest's name.
+        name: String,
+    },
     /// The path has no such parameter.
     #[error("names the parameter {name:?}, which the path does not have")]
     UnknownParameter {
@@ -46,6 +52,13 @@ pub enum BadObject {
     #[error("the path parameter {parameter:?} is not an OpenFGA id")]
     IllegalCharacter {
         /// The parameter's name.
+        parameter: Box<str>,
+    },
+    /// The text between two values stands in one of them, or across its edge: other values would make
+    /// the same object.
+    #[error("the value before the path parameter {parameter:?} could end elsewhere")]
+    Ambiguous {
+        /// The name of the second parameter.
         parameter: Box<str>,
     },
     /// The object is longer than OpenFGA allows.
@@ -77,24 +90,31 @@ impl CheckTemplate {
 pub struct ObjectTemplate {
     text: Box<str>,
     type_name: Box<str>,
+    /// What stands before the first value.
+    start: Box<str>,
     /// Empty for a fixed object.
-    parts: Box<[Part]>,
+    values: Box<[Value]>,
 }
 
 #[derive(Clone, Debug)]
-enum Part {
-    Text(Box<str>),
-    Value { parameter: Box<str>, slot: Slot },
+struct Value {
+    parameter: Box<str>,
+    slot: Slot,
+    /// The text up to the next value, or to the object's end.
+    after: Box<str>,
 }
 
 impl ObjectTemplate {
     /// Parses an object without parameters.
     pub(super) fn fixed(text: &str) -> Result<Self, ObjectError> {
         let (type_name, id) = split(text)?;
-        if !is_legal(id) {
-            return Err(ObjectError::IllegalCharacter);
-        }
-        Ok(Self { text: text.into(), type_name: type_name.into(), parts: Box::default() })
+        check_literal(id)?;
+        Ok(Self {
+            text: text.into(),
+            type_name: type_name.into(),
+            start: text.into(),
+            values: Box::default(),
+        })
     }
 
     /// Parses an object whose id may name parameters of `pattern`.
@@ -102,25 +122,19 @@ impl ObjectTemplate {
         if !text.contains(['{', '}']) {
             return Self::fixed(text);
         }
-        let (type_name, mut rest) = split(text)?;
-        let mut parts = vec![Part::Text(format!("{type_name}:").into())];
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').ok_or(ObjectError::NotATemplate)?;
-            if !before.is_empty() {
-                parts.push(literal(before)?);
-            } else if matches!(parts.last(), Some(Part::Value { .. })) {
-                return Err(ObjectError::NotATemplate);
-            }
-            let slot = pattern
-                .slot(name)
-                .ok_or_else(|| ObjectError::UnknownParameter { name: name.to_owned() })?;
-            parts.push(Part::Value { parameter: name.into(), slot });
-            rest = after;
-        }
-        if !rest.is_empty() {
-            parts.push(literal(rest)?);
-        }
-        Ok(Self { text: text.into(), type_name: type_name.into(), parts: parts.into() })
+        let (type_name, id) = split(text)?;
+        let mut pieces = id.split('{');
+        let before = pieces.next().unwrap_or_default();
+        check_literal(before)?;
+        let values: Box<[Value]> =
+            pieces.map(|piece| Value::parse(piece, pattern)).collect::<Result<_, _>>()?;
+        check_order(&values)?;
+        Ok(Self {
+            text: text.into(),
+            type_name: type_name.into(),
+            start: format!("{type_name}:{before}").into(),
+            values,
+        })
     }
 
     /// The object as the rule wrote it.
@@ -135,32 +149,74 @@ impl ObjectTemplate {
 
     /// The object itself when it does not depend on the request.
     pub fn as_fixed(&self) -> Option<&str> {
-        self.parts.is_empty().then_some(&*self.text)
+        self.values.is_empty().then_some(&*self.text)
     }
 
-    /// The object for a request; refuses values that OpenFGA would read as something else.
+    /// The object for a request; refuses values that OpenFGA would read as something else, and those
+    /// that another path would give the same object.
+    ///
+    /// Slashes pin the separators that have one, since the values before them have none. Of the other
+    /// separators none stands twice between the edges of its two neighbours, so neither the first nor
+    /// the last way to take the object apart differs from the one in which it was made.
     pub fn render(&self, params: &Params<'_>) -> Result<Cow<'_, str>, BadObject> {
-        if self.parts.is_empty() {
+        if self.values.is_empty() {
             return Ok(Cow::Borrowed(&self.text));
         }
         let mut object = String::with_capacity(self.text.len() + 32);
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => object.push_str(text),
-                Part::Value { parameter, slot } => {
-                    let value = params.at(*slot).unwrap_or_default();
-                    if value.is_empty() {
-                        return Err(BadObject::Empty { parameter: parameter.clone() });
-                    }
-                    if value.contains('%') || !is_legal(value) {
-                        return Err(BadObject::IllegalCharacter { parameter: parameter.clone() });
-                    }
-                    object.push_str(value);
-                }
+        object.push_str(&self.start);
+        let mut previous: Option<(usize, &str)> = None;
+        for Value { parameter, slot, after } in &self.values {
+            let value = params.at(*slot).unwrap_or_default();
+            if value.is_empty() {
+                return Err(BadObject::Empty { parameter: parameter.clone() });
             }
+            if value.contains('%') || !is_legal(value) {
+                return Err(BadObject::IllegalCharacter { parameter: parameter.clone() });
+            }
+            let start = object.len();
+            object.push_str(value);
+            if let Some((neighbour, separator)) = previous
+                && !separator.contains('/')
+                && count(separator, object.get(neighbour..).unwrap_or_default()) != 1
+            {
+                return Err(BadObject::Ambiguous { parameter: parameter.clone() });
+            }
+            object.push_str(after);
+            previous = Some((start, after));
         }
         if object.len() > MAX_OBJECT { Err(BadObject::TooLong) } else { Ok(Cow::Owned(object)) }
     }
+}
+
+impl Value {
+    /// Parses what follows an opening brace.
+    fn parse(piece: &str, pattern: &Pattern) -> Result<Self, ObjectError> {
+        let (name, after) = piece.split_once('}').ok_or(ObjectError::NotATemplate)?;
+        check_literal(after)?;
+        let slot = pattern
+            .slot(name)
+            .ok_or_else(|| ObjectError::UnknownParameter { name: name.to_owned() })?;
+        Ok(Self { parameter: name.into(), slot, after: after.into() })
+    }
+}
+
+/// Text parts one value from the next, and a rest comes last.
+fn check_order(values: &[Value]) -> Result<(), ObjectError> {
+    let Some((_, but_last)) = values.split_last() else { return Ok(()) };
+    for value in but_last {
+        if value.after.is_empty() {
+            return Err(ObjectError::NotATemplate);
+        }
+        if matches!(value.slot, Slot::Rest(_)) {
+            return Err(ObjectError::RestNotLast { name: value.parameter.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// How often `needle` stands in `text`, overlaps included.
+fn count(needle: &str, text: &str) -> usize {
+    text.as_bytes().windows(needle.len()).filter(|window| *window == needle.as_bytes()).count()
 }
 
 fn split(text: &str) -> Result<(&str, &str), ObjectError> {
@@ -177,11 +233,11 @@ fn split(text: &str) -> Result<(&str, &str), ObjectError> {
     if is_legal(type_name) { Ok((type_name, id)) } else { Err(ObjectError::IllegalCharacter) }
 }
 
-fn literal(text: &str) -> Result<Part, ObjectError> {
+fn check_literal(text: &str) -> Result<(), ObjectError> {
     if text.contains('}') {
         return Err(ObjectError::NotATemplate);
     }
-    if is_legal(text) { Ok(Part::Text(text.into())) } else { Err(ObjectError::IllegalCharacter) }
+    if is_legal(text) { Ok(()) } else { Err(ObjectError::IllegalCharacter) }
 }
 
 /// `*` and `@` are stricter than OpenFGA, where they mean "everybody" and separate a tuple's user.
@@ -195,79 +251,4 @@ pub(super) fn is_relation(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PATTERN: &str = "/orgs/{org}/docs/{id}/*path";
-
-    fn template(text: &str) -> Result<ObjectTemplate, ObjectError> {
-        ObjectTemplate::parse(text, &Pattern::parse(PATTERN).expect("pattern"))
-    }
-
-    fn render(text: &str, path: &str) -> Result<String, BadObject> {
-        let pattern = Pattern::parse(PATTERN).expect("pattern");
-        let template = template(text).expect(text);
-        template.render(&Params::new(&pattern, path)).map(Cow::into_owned)
-    }
-
-    #[test]
-    fn parameters_are_put_into_the_id() {
-        for (text, expected) in [
-            ("document:{id}", "document:42"),
-            ("document:{org}/{id}", "document:acme/42"),
-            ("file:x-{path}-y", "file:x-a/b-y"),
-            ("feature:reports", "feature:reports"),
-        ] {
-            assert_eq!(render(text, "/orgs/acme/docs/42/a/b").as_deref(), Ok(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_value_that_is_no_id_is_never_interpolated() {
-        for value in ["a:b", "a#b", "a@b", "*", "a*", "%20", "caf%C3%A9", "%23", "%3A"] {
-            let path = format!("/orgs/acme/docs/{value}/x");
-            let expected = BadObject::IllegalCharacter { parameter: "id".into() };
-            assert_eq!(render("document:{id}", &path), Err(expected), "{value}");
-        }
-        let empty = BadObject::Empty { parameter: "path".into() };
-        assert_eq!(render("file:{path}", "/orgs/acme/docs/42/"), Err(empty));
-        let fits = format!("/orgs/acme/docs/{}/x", "a".repeat(MAX_OBJECT - "document:".len()));
-        assert!(render("document:{id}", &fits).is_ok());
-        let long = fits.replace("/x", "a/x");
-        assert_eq!(render("document:{id}", &long), Err(BadObject::TooLong));
-    }
-
-    #[test]
-    fn templates_that_could_mislead_are_refused() {
-        for text in [
-            "",
-            "document",
-            ":x",
-            "document:",
-            "{id}:x",
-            "document:{id",
-            "document:id}",
-            "document:{}",
-            "document:{other}",
-            "document:{org}{id}",
-            "document:a b",
-            "document:*",
-            "document:a#b",
-            "a:b:c",
-            "doc ument:x",
-            "document:{id}}",
-            "document:{id}#x",
-        ] {
-            assert!(template(text).is_err(), "{text}");
-        }
-        assert_eq!(template(&format!("d:{}", "a".repeat(255))).err(), Some(ObjectError::TooLong));
-    }
-
-    #[test]
-    fn relations_follow_openfga() {
-        assert!(is_relation("viewer") && is_relation(&"a".repeat(50)));
-        for text in ["", "can view", "a:b", "a#b", "a@b", &"a".repeat(51)] {
-            assert!(!is_relation(text), "{text}");
-        }
-    }
-}
+mod tests;

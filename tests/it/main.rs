@@ -23,6 +23,7 @@ mod harness;
 mod interop;
 mod lifecycle;
 mod limits;
+mod objects;
 mod outages;
 mod parsing;
 mod proxying;
