@@ -1,8 +1,9 @@
 //! The composition root: settings in, wired and running services out.
 
-mod background;
 mod drain;
+mod gauges;
 mod house;
+mod jobs;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -27,8 +28,8 @@ use crate::rate_limit::LimiterError;
 use crate::reload::ReloadError;
 use crate::rules::RuleFile;
 use crate::telemetry::Sink;
-use background::Background;
 use house::{Core, House};
+use jobs::Jobs;
 
 /// Small reads suffice for requests, and Pingora's 64 KiB make an idle connection cost 100 KB.
 const READ_BUFFER: usize = 8 * 1024;
@@ -120,12 +121,13 @@ pub fn run(settings: &Settings, sink: &Sink, store: Option<Arc<Store>>) -> Resul
         tracing::warn!("{leniency}");
     }
     let mut house = House::build(settings, sink, store)?;
-    let background = house.background(settings)?;
-    serve(settings, &house, house.proxy(settings, sink)?, background);
+    house.count_panics();
+    let jobs = house.jobs(settings)?;
+    serve(settings, &house, house.proxy(settings, sink)?, jobs);
     Ok(())
 }
 
-fn serve(settings: &Settings, house: &House, proxy: Proxy, background: Background) {
+fn serve(settings: &Settings, house: &House, proxy: Proxy, jobs: Jobs) {
     let conf = ServerConf {
         threads: settings.server.threads,
         max_retries: ATTEMPTS,
@@ -149,7 +151,7 @@ fn serve(settings: &Settings, house: &House, proxy: Proxy, background: Backgroun
     operators.threads = Some(1);
     operators.add_tcp(&settings.admin.listen.to_string());
 
-    server.add_service(background_service("background", background));
+    server.add_service(background_service("background", jobs));
     server.add_service(operators);
     server.add_service(gateway);
     tracing::info!(

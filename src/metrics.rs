@@ -2,13 +2,18 @@
 //!
 //! Labels are rule ids, reasons and other words of the configuration; never paths or subjects.
 
-use std::sync::{Arc, OnceLock};
+mod rules;
+
+use std::sync::Arc;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
+
+use rules::RuleFamilies;
+pub use rules::RuleMetrics;
 
 /// Rule label of requests that no rule covers.
 pub const NO_RULE: &str = "none";
@@ -21,9 +26,9 @@ const BUCKETS: &[f64] =
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    rejections: IntCounterVec,
-    durations: HistogramVec,
+    rules: RuleFamilies,
+    job_failures: IntCounterVec,
+    job_up: IntGaugeVec,
     /// Requests between their first byte and their log line.
     pub in_flight: Arc<IntGauge>,
     /// 1 while the rules in force are the file's.
@@ -42,15 +47,17 @@ pub struct Metrics {
     pub keys_loaded: IntGauge,
     /// Checks that were not answered from memory.
     pub checks: IntCounter,
+    /// Panics, wherever they were caught.
+    pub panics: IntCounter,
 }
 
-/// Handles of one rule.
+/// Handles of one background job.
 #[derive(Debug)]
-pub struct RuleMetrics {
-    rule: String,
-    requests: IntCounterVec,
-    classes: [OnceLock<IntCounter>; 6],
-    duration: Histogram,
+pub struct JobMetrics {
+    /// How often it ended although nothing told it to.
+    pub failures: IntCounter,
+    /// 1 while it works.
+    pub up: IntGauge,
 }
 
 /// The metrics cannot be registered; a programming error.
@@ -79,18 +86,29 @@ impl Metrics {
             "Time from the request's headers to the end of the response.",
         )
         .buckets(BUCKETS.to_vec());
-        Ok(Self {
-            requests: counter_vec(
+        let rules = RuleFamilies::new(
+            counter_vec(
                 "auth_gateway_requests_total",
                 "Requests by rule and status class.",
                 &["rule", "status"],
             )?,
-            rejections: counter_vec(
+            counter_vec(
                 "auth_gateway_rejections_total",
                 "Requests turned away by the gateway, by rule and reason.",
                 &["rule", "reason"],
             )?,
-            durations: register(&registry, HistogramVec::new(durations, &["rule"])?)?,
+            register(&registry, HistogramVec::new(durations, &["rule"])?)?,
+        );
+        let job_up =
+            Opts::new("auth_gateway_job_up", "1 while the background job of this name works.");
+        Ok(Self {
+            rules,
+            job_failures: counter_vec(
+                "auth_gateway_job_failures_total",
+                "How often the background job of this name ended and was started again.",
+                &["job"],
+            )?,
+            job_up: register(&registry, IntGaugeVec::new(job_up, &["job"])?)?,
             in_flight: Arc::new(gauge(
                 "auth_gateway_requests_in_flight",
                 "Requests being served.",
@@ -127,47 +145,48 @@ impl Metrics {
                 "auth_gateway_checks_total",
                 "OpenFGA checks that were not answered from memory.",
             )?,
+            panics: counter(
+                "auth_gateway_panics_total",
+                "Faults of the gateway itself that ended a request or a job; each is a line in the log.",
+            )?,
             registry,
         })
     }
 
     /// Handles for the rule `id`.
-    pub fn rule(&self, id: &str) -> RuleMetrics {
-        RuleMetrics {
-            rule: id.to_owned(),
-            requests: self.requests.clone(),
-            classes: Default::default(),
-            duration: self.durations.with_label_values(&[id]),
+    pub fn rule(&self, id: &str) -> Arc<RuleMetrics> {
+        self.rules.rule(id)
+    }
+
+    /// Handles for a background job.
+    pub fn job(&self, name: &str) -> JobMetrics {
+        JobMetrics {
+            failures: self.job_failures.with_label_values(&[name]),
+            up: self.job_up.with_label_values(&[name]),
         }
     }
 
     /// Counts a request that the gateway turned away.
-    pub fn count_rejection(&self, rule: &str, reason: &str) {
-        self.rejections.with_label_values(&[rule, reason]).inc();
+    pub fn count_rejection(&self, rule: &str, reason: &'static str) {
+        self.rules.count_rejection(rule, reason);
+    }
+
+    /// Lets go of what was counted for rules that are not in force any more.
+    pub fn forget_gone_rules(&self) {
+        self.rules.forget_gone_rules();
     }
 
     /// Counts a finished request that no rule covers.
     pub fn count_unruled(&self, status: u16) {
-        self.requests.with_label_values(&[NO_RULE, class_word(status)]).inc();
+        self.rules.requests.with_label_values(&[NO_RULE, class_word(status)]).inc();
     }
 
     /// The text exposition format.
     pub fn render(&self) -> Result<Vec<u8>, MetricsError> {
+        self.forget_gone_rules();
         let mut out = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         Ok(out)
-    }
-}
-
-impl RuleMetrics {
-    /// Counts a finished request.
-    pub fn observe(&self, status: u16, seconds: f64) {
-        let class = usize::from(status / 100).min(5);
-        if let Some(slot) = self.classes.get(class) {
-            slot.get_or_init(|| self.requests.with_label_values(&[&self.rule, class_word(status)]))
-                .inc();
-        }
-        self.duration.observe(seconds);
     }
 }
 
@@ -204,5 +223,35 @@ mod tests {
             assert!(text.contains(&series), "{text}");
         }
         assert!(text.contains("# TYPE auth_gateway_checks_total counter"), "{text}");
+    }
+
+    #[test]
+    fn series_of_rules_go_with_the_last_of_their_rules() {
+        let metrics = Metrics::new().unwrap();
+        let lines_of = |rule: &str| {
+            let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+            text.lines().filter(|line| line.contains(&format!("rule=\"{rule}\""))).count()
+        };
+        let (stays, goes) = (metrics.rule("stays"), metrics.rule("goes"));
+        for (rule, id) in [(&stays, "stays"), (&goes, "goes")] {
+            rule.observe(200, 0.1);
+            rule.observe(0, 0.1);
+            metrics.count_rejection(id, "denied");
+        }
+        metrics.count_rejection(NO_RULE, "no_rule");
+        metrics.count_unruled(403);
+        let (before, unruled) = (lines_of("stays"), lines_of(NO_RULE));
+        assert_eq!(lines_of("goes"), before);
+
+        let reloaded = metrics.rule("stays");
+        drop(stays);
+        drop(goes);
+        assert_eq!((lines_of("stays"), lines_of("goes")), (before, 0));
+        reloaded.observe(200, 0.1);
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        let counted = "auth_gateway_requests_total{rule=\"stays\",status=\"2xx\"} 2";
+        assert!(text.contains(counted), "{text}");
+        drop(reloaded);
+        assert_eq!((lines_of("stays"), lines_of(NO_RULE)), (0, unruled));
     }
 }

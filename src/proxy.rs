@@ -1,9 +1,7 @@
 //! The Pingora adapter: carries requests to the gate and admitted ones to their upstream.
 //!
-//! Decisions are made in [`crate::gate`]; here is only what needs the connection. The hooks run in
-//! this order: `request_filter` (gate, local answers), `upstream_peer`, `upstream_request_filter`
-//! (headers for the upstream: only here, earlier ones could be removed by the client's `Connection`
-//! header), `request_body_filter`, `response_filter`, on failure `fail_to_proxy`, always `logging`.
+//! Decisions are made in [`crate::gate`]; here is only what needs the connection. [`hooks`] is what
+//! Pingora calls; what it calls stands here in the same order.
 
 pub mod access_log;
 mod account;
@@ -15,6 +13,7 @@ pub mod cors;
 pub mod entrance;
 pub mod framing;
 pub mod headers;
+mod hooks;
 mod limit_headers;
 mod local;
 mod receive;
@@ -24,19 +23,16 @@ mod upgrade;
 pub mod upstream;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::modules::http::HttpModules;
 use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
-use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use pingora_proxy::{FailToProxy, Session};
 
 use crate::clock::SharedClock;
 use crate::gate::rejection::Advice;
-use crate::gate::{Gate, Reason};
+use crate::gate::{Gate, Reason, Rejection};
 use crate::metrics::Metrics;
 use crate::rate_limit::Limiter;
 use crate::readiness::Readiness;
@@ -84,22 +80,9 @@ pub struct Proxy {
     pub clock: SharedClock,
 }
 
-#[async_trait]
-impl ProxyHttp for Proxy {
-    type CTX = Context;
-
-    fn new_ctx(&self) -> Context {
-        Context::new(self.clock.now(), &self.metrics.in_flight)
-    }
-
-    /// No modules: the default one compresses, at the price of five allocations per request.
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
-
-    async fn request_filter(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-    ) -> pingora::Result<bool> {
+impl Proxy {
+    /// Whether the request has been answered, so that there is nothing to proxy.
+    async fn judge(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
         self.watch(session)?;
         match self.receive(session, ctx).await {
             Verdict::Proxy => {
@@ -113,15 +96,15 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn upstream_peer(
+    fn choose_peer(
         &self,
         session: &mut Session,
         ctx: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
         // A retry sends the body again.
         ctx.body_bytes = 0;
-        let admission = ctx.admission().ok_or_else(|| Error::new(ErrorType::InternalError))?;
-        let upstream = self.upstream(ctx).ok_or_else(|| Error::new(ErrorType::InternalError))?;
+        let admission = ctx.admission().ok_or_else(our_fault)?;
+        let upstream = self.upstream(ctx).ok_or_else(our_fault)?;
         let mut peer = upstream.peer().ok_or_else(|| {
             Error::create(
                 ErrorType::ConnectNoRoute,
@@ -151,14 +134,14 @@ impl ProxyHttp for Proxy {
         Ok(peer)
     }
 
-    async fn upstream_request_filter(
+    fn edit_request(
         &self,
-        session: &mut Session,
+        session: &Session,
         request: &mut RequestHeader,
-        ctx: &mut Context,
+        ctx: &Context,
     ) -> pingora::Result<()> {
         let (Some(admission), Some(upstream)) = (ctx.admission(), self.upstream(ctx)) else {
-            return Err(Error::new(ErrorType::InternalError));
+            return Err(our_fault());
         };
         let told = Told {
             admission,
@@ -181,11 +164,10 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
-    /// Never waits: on a request without a body that would tear WebSockets down (pingora #946).
-    async fn request_body_filter(
+    fn watch_request_body(
         &self,
-        session: &mut Session,
-        body: &mut Option<Bytes>,
+        session: &Session,
+        body: Option<&Bytes>,
         end_of_stream: bool,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
@@ -205,27 +187,25 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
-    fn upstream_response_body_filter(
-        &self,
+    fn watch_response_body(
         session: &mut Session,
-        _body: &mut Option<Bytes>,
         end_of_stream: bool,
         ctx: &mut Context,
-    ) -> pingora::Result<Option<Duration>> {
+    ) -> pingora::Result<()> {
         ctx.is_answered |= end_of_stream;
         if end_of_stream && !session.as_downstream_mut().is_body_done() {
             connection(session)?.awaits(Awaited::Body);
         } else {
             connection(session)?.progresses();
         }
-        Ok(None)
+        Ok(())
     }
 
-    async fn response_filter(
+    fn edit_response(
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &Context,
     ) -> pingora::Result<()> {
         let is_handshake = upgrade::is_websocket_handshake(session.req_header());
         let is_body_done = session.as_downstream_mut().is_body_done();
@@ -241,7 +221,7 @@ impl ProxyHttp for Proxy {
         self.pass_on(session, response, ctx)
     }
 
-    async fn fail_to_proxy(
+    async fn tell_failure(
         &self,
         session: &mut Session,
         error: &Error,
@@ -261,13 +241,14 @@ impl ProxyHttp for Proxy {
         }
         let rule = ctx.admission().map_or(crate::metrics::NO_RULE, |a| a.rule().id());
         self.metrics.count_rejection(rule, reason.word());
-        if let Outcome::Admitted { failure, .. } = &mut ctx.outcome {
-            *failure = Some(reason);
+        match &mut ctx.outcome {
+            Outcome::Admitted { failure, .. } => *failure = Some(reason),
+            outcome => *outcome = Outcome::Rejected(Box::new(Rejection::early(reason))),
         }
         FailToProxy { error_code: reason.status(), can_reuse_downstream }
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+    fn account(&self, session: &Session, error: Option<&Error>, ctx: &Context) {
         let took = self.clock.since(ctx.started);
         let status = status_sent(session).map_or(0, |status| status.as_u16());
         self.observe(ctx, status, took);
@@ -276,18 +257,6 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    /// The access-log line carries the error; Pingora's own line would carry the query.
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
-        true
-    }
-
-    /// For the retry warnings that are left: no path, no query.
-    fn request_summary(&self, _session: &Session, ctx: &Context) -> String {
-        format!("request {}", ctx.request_id.to_str().unwrap_or("-"))
-    }
-}
-
-impl Proxy {
     fn upstream(&self, ctx: &Context) -> Option<&Arc<Upstream>> {
         self.upstreams.get(ctx.admission()?.rule().upstream)
     }
@@ -314,7 +283,15 @@ fn status_sent(session: &Session) -> Option<StatusCode> {
 
 /// What a session runs on; without it, nothing would end a wait.
 fn connection(session: &Session) -> pingora::Result<&Connection> {
-    Connection::below(session).ok_or_else(|| Error::new(ErrorType::InternalError))
+    Connection::below(session).ok_or_else(our_fault)
+}
+
+/// What cannot be but for a fault of ours: a panic, or a hook without what an earlier one has left.
+const OUR_FAULT: ErrorType = ErrorType::Custom("OurFault");
+
+#[expect(clippy::unnecessary_box_returns, reason = "Pingora's errors are boxed")]
+fn our_fault() -> Box<Error> {
+    Error::new(OUR_FAULT)
 }
 
 /// What a failed request is called; `None` when there is nobody left to tell.
@@ -333,6 +310,7 @@ fn reason_of(error: &Error) -> Option<Reason> {
             | ErrorType::TLSHandshakeTimedout
     );
     match (error.esource(), error.etype()) {
+        (_, &OUR_FAULT) => Some(Reason::InternalError),
         (_, ErrorType::HTTPStatus(413)) => Some(Reason::BodyTooLarge),
         (
             ErrorSource::Downstream,

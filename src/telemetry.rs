@@ -3,6 +3,9 @@
 //! A request only appends to a buffer in memory; a thread of its own writes. When standard output
 //! does not keep up, lines are dropped and counted, and no request waits.
 
+mod libraries;
+mod panics;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +19,9 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{EnvFilter, Layer};
+
+use libraries::Libraries;
+pub use panics::count_panics;
 
 /// More unwritten bytes than this and lines are dropped.
 const MAX_PENDING: usize = 8 << 20;
@@ -205,7 +211,7 @@ fn is_module(path: &str) -> bool {
     path.split("::").all(is_name)
 }
 
-/// Sends all events of this process, Pingora's too, to `sink` as JSON lines.
+/// Sends all events of this process to `sink` as JSON lines, those of libraries and panics too.
 pub fn install(level: &str, sink: Sink) -> Result<(), TelemetryError> {
     let lines = tracing_subscriber::fmt::layer()
         .json()
@@ -215,13 +221,14 @@ pub fn install(level: &str, sink: Sink) -> Result<(), TelemetryError> {
         .with_writer(sink)
         .with_filter(check_level(level)?)
         .with_filter(filter_fn(is_ours_or_harmless));
-    tracing_subscriber::registry()
-        .with(lines)
-        .try_init()
+    let subscriber = tracing_subscriber::registry().with(lines);
+    tracing::subscriber::set_global_default(subscriber)
         .map_err(|_| TelemetryError::AlreadyInstalled)?;
+    log::set_logger(&Libraries).map_err(|_| TelemetryError::AlreadyInstalled)?;
     // What the filter would drop is dropped where it is said: Pingora's dozen debug lines per
     // request cost three per cent of it when each is carried to the filter first.
     log::set_max_level(log::LevelFilter::Warn);
+    panics::install_hook();
     Ok(())
 }
 
@@ -229,12 +236,8 @@ pub fn install(level: &str, sink: Sink) -> Result<(), TelemetryError> {
 /// info says nothing that our own lines do not.
 fn is_ours_or_harmless(event: &Metadata<'_>) -> bool {
     let target = event.target();
-    // These report every client that breaks off or cannot spell, at error level, and quote what it
-    // sent; the access log has those that matter.
-    let quotes = ["pingora_proxy", "pingora_core::apps", "pingora_core::protocols::http"];
     target.starts_with("auth_gateway")
-        || (*event.level() <= Level::WARN
-            && !quotes.iter().any(|module| target.starts_with(module)))
+        || (*event.level() <= Level::WARN && Libraries::may_speak(target))
 }
 
 #[cfg(test)]

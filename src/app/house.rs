@@ -6,8 +6,9 @@ use http::HeaderName;
 use pingora_proxy::HttpProxy;
 
 use super::StartError;
-use super::background::{Background, Gauges};
 use super::drain::Drain;
+use super::gauges::Gauges;
+use super::jobs::{Jobs, Shutdown};
 use crate::admin::{Admin, Parts};
 use crate::authn::{Audiences, Authenticator, TokenCache};
 use crate::authz::client::OpenFga;
@@ -29,7 +30,7 @@ use crate::rate_limit::{Limiter, RedisSync, SyncStatus, sweep_until_shutdown};
 use crate::readiness::Readiness;
 use crate::reload::{self, Reload, ReloadError, Vocabulary};
 use crate::rules::RuleFile;
-use crate::telemetry::Sink;
+use crate::telemetry::{self, Sink};
 
 /// What `run` and `check` both need: everything that can be wrong without listening.
 pub(super) struct Core {
@@ -171,43 +172,55 @@ impl House {
         })
     }
 
+    /// Panics of this process are counted in its metrics.
+    pub(super) fn count_panics(&self) {
+        telemetry::count_panics(self.metrics.panics.clone());
+    }
+
     /// What runs beside the requests.
-    pub(super) fn background(&mut self, settings: &Settings) -> Result<Background, StartError> {
-        let background = Background::new();
-        background.add(Arc::clone(&self.authenticator).refresh_loop(background.shutdown()));
-        background.add(announce_keys(Arc::clone(&self.authenticator), Arc::clone(&self.readiness)));
+    pub(super) fn jobs(&mut self, settings: &Settings) -> Result<Jobs, StartError> {
+        let jobs = Jobs::new(Arc::clone(&self.metrics));
+        let authenticator = Arc::clone(&self.authenticator);
+        jobs.add("key_refresh", move |stop| Arc::clone(&authenticator).refresh_loop(stop));
+        let (authenticator, readiness) = (self.authenticator.clone(), self.readiness.clone());
+        jobs.add("key_watch", move |stop| {
+            announce_keys(Arc::clone(&authenticator), Arc::clone(&readiness), stop)
+        });
         if !self.is_embedded {
-            let refresh = ModelRefresh {
+            let refresh = Arc::new(ModelRefresh {
                 // A client of its own: connections live on the runtime that made them.
                 client: OpenFga::new(settings.openfga.client.clone())?,
                 model_id: settings.openfga.model_id.clone(),
                 watch: Arc::clone(&self.model),
                 interval: settings.openfga.model_refresh,
                 clock: Arc::clone(&self.clock),
-            };
-            background.add(refresh.run(background.shutdown()));
+            });
+            jobs.add("model_refresh", move |stop| Arc::clone(&refresh).run(stop));
         }
-        background.add(Arc::clone(&self.reload).follow(background.shutdown()));
-        background.add(sweep_until_shutdown(
-            Arc::clone(&self.limiter),
-            Arc::clone(&self.clock),
-            background.shutdown(),
-        ));
+        let reload = Arc::clone(&self.reload);
+        jobs.add("rule_watch", move |stop| Arc::clone(&reload).follow(stop));
+        let (limiter, clock) = (Arc::clone(&self.limiter), Arc::clone(&self.clock));
+        jobs.add("limiter_sweep", move |stop| {
+            sweep_until_shutdown(Arc::clone(&limiter), Arc::clone(&clock), stop)
+        });
         if let Some(redis) = self.redis.take() {
-            background.add(redis.run(background.shutdown()));
+            let redis = Arc::new(tokio::sync::Mutex::new(redis));
+            jobs.add("redis_exchange", move |stop| exchange(Arc::clone(&redis), stop));
         }
-        for upstream in &self.upstreams {
-            background.add(Arc::clone(upstream).keep_resolved(background.shutdown()));
+        for upstream in self.upstreams.iter().filter(|upstream| upstream.has_name()) {
+            let name = format!("resolve_{}", upstream.settings.name);
+            let upstream = Arc::clone(upstream);
+            jobs.add(name, move |stop| Arc::clone(&upstream).keep_resolved(stop));
         }
-        let gauges = Gauges {
+        let gauges = Arc::new(Gauges {
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),
             authenticator: Arc::clone(&self.authenticator),
             authorizer: Arc::clone(&self.authorizer),
             sync: self.sync_status.clone(),
-        };
-        background.add(gauges.keep_current(background.shutdown()));
-        Ok(background)
+        });
+        jobs.add("gauges", move |stop| Arc::clone(&gauges).keep_current(stop));
+        Ok(jobs)
     }
 
     pub(super) fn proxy(&self, settings: &Settings, sink: &Sink) -> Result<Proxy, StartError> {
@@ -287,10 +300,27 @@ fn pin_latest(model: &ModelWatch, store: &Store) {
     }
 }
 
-async fn announce_keys(authenticator: Arc<Authenticator>, readiness: Arc<Readiness>) {
-    // The sender lives as long as the authenticator.
-    if authenticator.subscribe_ready().wait_for(|ready| *ready).await.is_ok() {
-        readiness.set_keys_loaded();
-        tracing::info!("keys of every issuer are loaded");
+async fn announce_keys(
+    authenticator: Arc<Authenticator>,
+    readiness: Arc<Readiness>,
+    mut shutdown: Shutdown,
+) {
+    let mut ready = authenticator.subscribe_ready();
+    tokio::select! {
+        // The sender lives as long as the authenticator.
+        Ok(_) = ready.wait_for(|ready| *ready) => {
+            readiness.set_keys_loaded();
+            tracing::info!("keys of every issuer are loaded");
+        }
+        _ = shutdown.changed() => return,
     }
+    // A dropped sender means the same as a shutdown.
+    let _ = shutdown.changed().await;
 }
+
+async fn exchange(redis: Arc<tokio::sync::Mutex<RedisSync>>, shutdown: Shutdown) {
+    redis.lock().await.run(shutdown).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -111,7 +111,7 @@ const RETRY_WITHOUT_MODEL: Duration = Duration::from_secs(1);
 
 impl ModelRefresh {
     /// Runs until `shutdown`.
-    pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
+    pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         loop {
             let outcome = self.refresh().await;
             let known = self.watch.current().is_some();

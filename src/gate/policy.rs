@@ -22,7 +22,7 @@ pub struct Bound {
     /// Position of its upstream in the configuration's order.
     pub upstream: usize,
     /// Its counters.
-    pub metrics: RuleMetrics,
+    pub metrics: Arc<RuleMetrics>,
 }
 
 impl fmt::Display for Bound {

@@ -94,6 +94,8 @@ reasons! {
     PrincipalLimited = 429 "principal_limited" "Too many requests";
     /// More headers than allowed.
     HeadersTooLarge = 431 "headers_too_large" "The request headers are too large";
+    /// A fault of the gateway itself.
+    InternalError = 500 "internal_error" "The gateway has failed";
     /// The upstream could not be reached or broke off.
     UpstreamFailed = 502 "upstream_failed" "The upstream failed";
     /// Nobody can verify tokens at the moment.

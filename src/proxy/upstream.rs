@@ -86,6 +86,11 @@ impl Upstream {
         peers.get(turn).cloned().map(Box::new)
     }
 
+    /// Whether it is configured by name, so that there is something to look up.
+    pub fn has_name(&self) -> bool {
+        self.settings.url.domain().is_some()
+    }
+
     /// Looks the name up now and then, until `shutdown`.
     pub async fn keep_resolved(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         let Some(url::Host::Domain(host)) = self.settings.url.host() else { return };

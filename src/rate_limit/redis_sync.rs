@@ -70,7 +70,7 @@ impl RedisSync {
     }
 
     /// Exchanges every interval until `shutdown` is true, then a last time, and signs off.
-    pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
+    pub async fn run(&mut self, mut shutdown: watch::Receiver<bool>) {
         let mut period = tokio::time::interval(self.settings.interval());
         period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

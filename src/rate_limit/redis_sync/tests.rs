@@ -333,7 +333,7 @@ async fn a_replica_that_signs_off_leaves_its_share_to_the_others() {
     let mut replicas = [(); 3].map(|()| Replica::of(&redis.url()));
     sync_all(&mut replicas).await;
     assert_eq!(replicas[2].state().replicas, 3);
-    let [mut stays, leaves, _] = replicas;
+    let [mut stays, mut leaves, _] = replicas;
     let (stop, stopped) = watch::channel(true);
     leaves.sync.run(stopped).await;
     drop(stop);
@@ -348,7 +348,8 @@ async fn running_exchanges_until_shutdown_and_tells_the_rest() {
     let Replica { clock, limiter, limit, sync } = Replica::of(&redis.url());
     let status = sync.status();
     let (stop, stopped) = watch::channel(false);
-    let running = tokio::spawn(sync.run(stopped));
+    let mut sync = sync;
+    let running = tokio::spawn(async move { sync.run(stopped).await });
     while !status.state().connected {
         tokio::task::yield_now().await;
     }
