@@ -105,7 +105,8 @@ pub struct Reload {
     readiness: Arc<Readiness>,
     /// What was in the file when its rules were loaded first.
     first: Vec<u8>,
-    /// One load at a time, so that an older content cannot win over a newer one.
+    /// One load at a time, its report included: neither an older content nor its report can win over
+    /// a newer one.
     one_at_a_time: Mutex<()>,
 }
 
@@ -126,10 +127,13 @@ impl Reload {
 
     /// Reads the file and puts its rules into force; returns their version.
     pub fn from_file(&self) -> Result<String, ReloadError> {
-        let turn = self.one_at_a_time.lock();
-        let outcome =
-            self.file.load().map_err(ReloadError::File).and_then(|content| self.put(&content));
-        drop(turn);
+        let _turn = self.one_at_a_time.lock();
+        self.load()
+    }
+
+    fn load(&self) -> Result<String, ReloadError> {
+        let loaded = self.file.load().map_err(ReloadError::File);
+        let outcome = loaded.and_then(|content| self.put(&content));
         self.report(outcome)
     }
 
@@ -139,20 +143,17 @@ impl Reload {
         let version = policy.rules().version().to_owned();
         warn_of_dangers(policy.rules());
         self.gate.set_policy(policy);
+        self.metrics.forget_gone_rules();
         Ok(version)
     }
 
     fn report(&self, outcome: Result<String, ReloadError>) -> Result<String, ReloadError> {
-        let (word, current) = if outcome.is_ok() { ("success", 1) } else { ("failure", 0) };
+        let word = if outcome.is_ok() { "success" } else { "failure" };
         self.metrics.rule_loads.with_label_values(&[word]).inc();
-        self.metrics.rules_current.set(current);
+        self.set_error(outcome.as_ref().err());
         match &outcome {
-            Ok(version) => {
-                self.readiness.set_rules_error(None);
-                tracing::info!(version, "rules in force");
-            }
+            Ok(version) => tracing::info!(version, "rules in force"),
             Err(error) => {
-                self.readiness.set_rules_error(Some(error.to_string()));
                 tracing::error!(
                     file = %self.file.path().display(),
                     cause = %error,
@@ -161,6 +162,12 @@ impl Reload {
             }
         }
         outcome
+    }
+
+    /// What the gauge and the readiness detail tell, at once.
+    fn set_error(&self, error: Option<&ReloadError>) {
+        self.metrics.rules_current.set(i64::from(error.is_none()));
+        self.readiness.set_rules_error(error.map(ToString::to_string));
     }
 
     /// Follows the file, SIGHUP and the authorization model until `shutdown`.
@@ -178,7 +185,13 @@ impl Reload {
 
     async fn follow_signal(&self, mut shutdown: watch::Receiver<bool>) {
         use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+        let mut hangups = match signal(SignalKind::hangup()) {
+            Ok(hangups) => hangups,
+            Err(cause) => {
+                tracing::error!(%cause, "SIGHUP cannot be received; rules are reloaded without it");
+                return;
+            }
+        };
         loop {
             tokio::select! {
                 Some(()) = hangups.recv() => drop(self.from_file()),
@@ -193,16 +206,21 @@ impl Reload {
         let mut generations = self.model.subscribe();
         loop {
             generations.mark_unchanged();
-            if self.readiness.rules_error().is_some() {
-                drop(self.from_file());
-            } else if let Err(error) = self.compare(self.gate.policy().rules()) {
-                self.readiness.set_rules_error(Some(error.to_string()));
-                tracing::error!(cause = %error, "rules ask for what the model does not define");
-            }
+            self.meet_model();
             tokio::select! {
                 Ok(()) = generations.changed() => {}
                 _ = shutdown.changed() => return,
             }
+        }
+    }
+
+    fn meet_model(&self) {
+        let _turn = self.one_at_a_time.lock();
+        if self.readiness.rules_error().is_some() {
+            drop(self.load());
+        } else if let Err(error) = self.compare(self.gate.policy().rules()) {
+            self.set_error(Some(&error));
+            tracing::error!(cause = %error, "rules ask for what the model does not define");
         }
     }
 

@@ -182,6 +182,50 @@ fn a_rule_waits_for_the_model_that_it_asks_for() {
 }
 
 #[test]
+fn a_model_that_lacks_what_the_rules_ask_is_told_on_all_sides_at_once() {
+    story(async {
+        let world = World::build().set("openfga.model_refresh", "1s").start().await;
+        rules_are_current(&world.gateway, true).await;
+        let mut model = guide_model();
+        model["type_definitions"][1] = json!({"type": "feature"});
+        world.openfga.write_model(&world.store, &model).await;
+        rules_are_current(&world.gateway, false).await;
+        let details = world.gateway.admin(Method::GET, "/readyz").send().await.json();
+        assert!(details["rules_error"].to_string().contains("viewer"), "{details}");
+
+        world.openfga.write_model(&world.store, &guide_model()).await;
+        rules_are_current(&world.gateway, true).await;
+        let details = world.gateway.admin(Method::GET, "/readyz").send().await.json();
+        assert_eq!(details["rules_error"], Value::Null);
+    });
+}
+
+#[test]
+fn the_series_of_rules_that_are_gone_go_with_them() {
+    story(async {
+        let world = World::start().await;
+        let gateway = &world.gateway;
+        let daily = |day: u32| {
+            json!([{"id": format!("day-{day}"), "path": "/daily/*path", "method": "GET",
+                "feature": "public_access"}])
+        };
+        for day in 1..=3 {
+            gateway.write_rules(&with(story_rules(), daily(day)));
+            let id = format!("day-{day}");
+            eventually("the rules of the day are in force", SOON, async || {
+                gateway.get("/daily/page").send().await;
+                let label = [("rule", id.as_str())];
+                gateway.metric("auth_gateway_requests_total", &label).await.map(drop)
+            })
+            .await;
+        }
+        let metrics = gateway.admin(Method::GET, "/metrics").send().await.text();
+        let kept: Vec<_> = metrics.lines().filter(|line| line.contains("rule=\"day-")).collect();
+        assert!(kept.iter().all(|line| line.contains("rule=\"day-3\"")), "{kept:?}");
+    });
+}
+
+#[test]
 fn rules_outlive_an_absence_of_their_file() {
     story(async {
         let world = World::build();
