@@ -14,10 +14,10 @@ mod outage;
 pub mod question;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prometheus::IntCounter;
 use tokio::sync::Semaphore;
 
 use crate::breaker::Breaker;
@@ -44,8 +44,8 @@ pub enum CheckFault {
         /// The innermost error.
         cause: String,
     },
-    /// OpenFGA answered with an error of its own.
-    #[error("OpenFGA answered {status} {code}: {message}")]
+    /// OpenFGA, or the engine in this process, answered with an error of its own.
+    #[error("refused with {status} {code}: {message}")]
     Refused {
         /// HTTP status.
         status: u16,
@@ -53,6 +53,14 @@ pub enum CheckFault {
         code: String,
         /// OpenFGA's explanation.
         message: String,
+    },
+    /// It wants to be left alone for a while.
+    #[error("answered {status} and asked to be left alone for a while")]
+    Busy {
+        /// HTTP status.
+        status: u16,
+        /// How long.
+        pause: Duration,
     },
     /// Something that is not an OpenFGA answered.
     #[error("the answer is not OpenFGA's: {cause}")]
@@ -69,6 +77,12 @@ pub enum CheckFault {
 }
 
 impl CheckFault {
+    /// Whether only this question cannot be answered (an unknown relation, say). Everything else is an
+    /// outage: other answers speak of the server (429, 503) or of us (401, 404), and then of all questions.
+    pub const fn is_about_the_question(&self) -> bool {
+        matches!(self, Self::Refused { status: 400 | 422, .. })
+    }
+
     /// Whether it only follows from faults that came before it.
     const fn is_consequence(&self) -> bool {
         matches!(self, Self::Overloaded | Self::CircuitOpen)
@@ -153,16 +167,18 @@ pub struct Authorizer {
     permits: Arc<Semaphore>,
     breaker: Arc<Breaker>,
     clock: SharedClock,
-    asked: AtomicU64,
+    asked: IntCounter,
 }
 
 impl Authorizer {
-    /// An authorizer that asks `authority` about the model that `model` pins.
+    /// An authorizer that asks `authority` about the model that `model` pins; `asked` counts the checks
+    /// that are sent.
     pub fn new(
         settings: &AuthzSettings,
         authority: Authority,
         model: Arc<ModelWatch>,
         clock: SharedClock,
+        asked: IntCounter,
     ) -> Self {
         Self {
             authority,
@@ -172,7 +188,7 @@ impl Authorizer {
             permits: Arc::new(Semaphore::new(settings.max_concurrent)),
             breaker: Arc::new(Breaker::new(5, Duration::from_secs(1))),
             clock,
-            asked: AtomicU64::new(0),
+            asked,
         }
     }
 
@@ -182,7 +198,7 @@ impl Authorizer {
             Authority::Remote(decider) => decider,
             Authority::Embedded(store) => {
                 let allowed = embedded::decide(store, question)
-                    .inspect_err(|fault| self.outages().request_failed(fault, None, now))?;
+                    .inspect_err(|fault| self.outages().engine_failed(fault, question, now))?;
                 return Ok(Decision { allowed, source: Source::Embedded });
             }
         };
@@ -190,7 +206,7 @@ impl Authorizer {
             // The request fails for lack of a model; what helps the operator is why there is none.
             let fault = self.model.fault();
             let fault = fault.as_deref().unwrap_or(&CheckFault::NoModel);
-            self.outages().request_failed(fault, decider.place(), now);
+            self.outages().request_failed(fault, question, decider.place(), now);
             return Err(CheckFault::NoModel);
         };
         let found = self.cache.find(question, model.generation, now);
@@ -205,11 +221,11 @@ impl Authorizer {
                 Ok(Decision { allowed, source: Source::Fresh })
             }
             Err(fault) => {
-                self.outages().request_failed(&fault, decider.place(), now);
+                self.outages().request_failed(&fault, question, decider.place(), now);
                 // A question that OpenFGA refuses is no outage, and who wants a recent answer does
                 // not want an old one.
-                let may_be_stale =
-                    is_outage(Some(&fault)) && question.consistency == Consistency::MinimizeLatency;
+                let may_be_stale = !fault.is_about_the_question()
+                    && question.consistency == Consistency::MinimizeLatency;
                 match found {
                     Found::StaleAllow if may_be_stale => {
                         Ok(Decision { allowed: true, source: Source::Stale })
@@ -218,11 +234,6 @@ impl Authorizer {
                 }
             }
         }
-    }
-
-    /// Checks sent to the decider so far.
-    pub fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Relaxed)
     }
 
     /// Remembered decisions, expired ones included.
@@ -242,7 +253,7 @@ impl Authorizer {
         let (decider, permits) = (Arc::clone(decider), Arc::clone(&self.permits));
         let (breaker, clock) = (Arc::clone(&self.breaker), Arc::clone(&self.clock));
         let (flown, pinned) = (check.clone(), Arc::clone(model));
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        let asked = self.asked.clone();
         let work = move || async move {
             let Ok(_permit) = permits.try_acquire_owned() else {
                 return Err(CheckFault::Overloaded);
@@ -250,8 +261,9 @@ impl Authorizer {
             if !breaker.admits(clock.now()) {
                 return Err(CheckFault::CircuitOpen);
             }
+            asked.inc();
             let answer = decider.decide(&flown, &pinned.id).await;
-            breaker.record(!is_outage(answer.as_ref().err()), clock.now());
+            note(&breaker, answer.as_ref().err(), clock.now());
             answer.map(|allowed| Answer { allowed, asked: now, epoch })
         };
         let answer = match question.consistency {
@@ -273,12 +285,11 @@ impl Authorizer {
     }
 }
 
-/// A refusal of one check (an unknown relation, say) says nothing about the server's health.
-fn is_outage(fault: Option<&CheckFault>) -> bool {
+/// Lets the breaker know how a check ended. A refusal of one question says nothing against the server.
+fn note(breaker: &Breaker, fault: Option<&CheckFault>, now: Now) {
     match fault {
-        None => false,
-        Some(CheckFault::Refused { status, .. }) => *status >= 500,
-        Some(_) => true,
+        Some(CheckFault::Busy { pause, .. }) => breaker.hold(*pause, now),
+        _ => breaker.record(fault.is_none_or(CheckFault::is_about_the_question), now),
     }
 }
 

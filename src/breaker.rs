@@ -45,8 +45,16 @@ impl Breaker {
             self.failures.store(0, Ordering::Release);
         } else if self.failures.fetch_add(1, Ordering::AcqRel).saturating_add(1) == self.threshold {
             let next = now.mono_millis().saturating_add(self.interval_millis);
-            self.next_probe_millis.store(next, Ordering::Release);
+            self.next_probe_millis.fetch_max(next, Ordering::AcqRel);
         }
+    }
+
+    /// The other side wants no calls for `pause`: opens at once, and the next probe comes after it.
+    pub fn hold(&self, pause: Duration, now: Now) {
+        let millis = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        let until = now.mono_millis().saturating_add(millis);
+        self.next_probe_millis.fetch_max(until, Ordering::AcqRel);
+        self.failures.fetch_max(self.threshold, Ordering::AcqRel);
     }
 }
 
@@ -73,5 +81,16 @@ mod tests {
         assert!(breaker.admits(at(2_000)));
         breaker.record(true, at(2_000));
         assert!(breaker.admits(at(2_000)) && breaker.admits(at(2_000)));
+    }
+
+    #[test]
+    fn a_pause_that_was_asked_for_is_kept_and_a_shorter_one_does_not_cut_it() {
+        let breaker = Breaker::new(5, Duration::from_secs(1));
+        breaker.hold(Duration::from_secs(3), at(0));
+        breaker.hold(Duration::from_secs(1), at(0));
+        assert!(!breaker.admits(at(2_999)));
+        assert!(breaker.admits(at(3_000)) && !breaker.admits(at(3_000)), "one probe");
+        breaker.record(true, at(3_000));
+        assert!(breaker.admits(at(3_000)) && breaker.admits(at(3_000)));
     }
 }

@@ -296,6 +296,7 @@ impl Gate {
             user: caller.principal.user(),
             relation: template.relation(),
             object: &object,
+            rule: rule.id(),
             consistency: match rule.consistency() {
                 crate::rules::Consistency::Higher => Consistency::HigherConsistency,
                 crate::rules::Consistency::MinimizeLatency => Consistency::MinimizeLatency,
@@ -306,7 +307,7 @@ impl Gate {
             Ok(_) => Err(Reason::Denied.into()),
             // A question that OpenFGA refuses (an unknown type, say) is a fault of the rules: no
             // outage, so the rule's leniency towards outages does not apply.
-            Err(CheckFault::Refused { status: 400..=499, .. }) => {
+            Err(fault) if fault.is_about_the_question() => {
                 Err(Reason::AuthorizationUnavailable.into())
             }
             Err(CheckFault::Overloaded) => Err(Reason::Overloaded.into()),

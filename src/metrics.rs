@@ -45,7 +45,7 @@ pub struct Metrics {
     pub overage: Gauge,
     /// 1 while tokens can be verified.
     pub keys_loaded: IntGauge,
-    /// Checks that were not answered from memory.
+    /// Checks that were sent to OpenFGA.
     pub checks: IntCounter,
     /// Panics, wherever they were caught.
     pub panics: IntCounter,
@@ -141,14 +141,11 @@ impl Metrics {
                 "auth_gateway_keys_loaded",
                 "1 while tokens can be verified: every issuer's keys are loaded and young enough.",
             )?,
-            checks: counter(
-                "auth_gateway_checks_total",
-                "OpenFGA checks that were not answered from memory.",
-            )?,
             panics: counter(
                 "auth_gateway_panics_total",
                 "Faults of the gateway itself that ended a request or a job; each is a line in the log.",
             )?,
+            checks: counter("auth_gateway_checks_total", "Checks that were sent to OpenFGA.")?,
             registry,
         })
     }

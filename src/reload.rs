@@ -227,7 +227,7 @@ impl Reload {
     /// What `rules` ask for has to be in the model, as soon as one is known.
     fn compare(&self, rules: &RuleSet) -> Result<(), ReloadError> {
         let Some(model) = self.model.current() else { return Ok(()) };
-        let missing = rules.check_relations(|t, r| Some(model.has_relation(t, r)));
+        let missing = rules.check_relations(|t, r| model.defines(t, r));
         if missing.is_empty() { Ok(()) } else { Err(ReloadError::Model(missing)) }
     }
 }

@@ -27,7 +27,7 @@ const RULES: usize = 100;
 /// The most that any of the requests allocates once all of them have passed before.
 fn most_allocations(wired: &WiredGate, requests: &[Request<'_>]) -> u64 {
     assert!(requests.iter().all(|request| wired.admits(request)));
-    let asked = wired.authorizer.asked();
+    let asked = wired.asked.get();
     let most = requests.iter().map(|request| {
         let now = wired.now();
         let mut verdict = None;
@@ -36,7 +36,7 @@ fn most_allocations(wired: &WiredGate, requests: &[Request<'_>]) -> u64 {
         made.count_total
     });
     let most = most.max().expect("some requests");
-    assert_eq!(wired.authorizer.asked(), asked, "every decision was remembered");
+    assert_eq!(wired.asked.get(), asked, "every decision was remembered");
     most
 }
 

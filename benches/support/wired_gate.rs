@@ -19,6 +19,7 @@ use auth_gateway::rate_limit::{KeyKind, Limit, Limiter};
 use auth_gateway::reload::Vocabulary;
 use auth_gateway::rules::{PathPolicy, RawTarget, Target};
 use http::{HeaderMap, HeaderValue, Method};
+use prometheus::IntCounter;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -39,7 +40,8 @@ pub(crate) enum Memory {
 /// A gate with what it needs to run.
 pub(crate) struct WiredGate {
     pub(crate) gate: Gate,
-    pub(crate) authorizer: Arc<Authorizer>,
+    /// Counts the checks that were not answered from memory.
+    pub(crate) asked: IntCounter,
     runtime: Runtime,
     clock: Arc<ManualClock>,
     callers: Vec<HeaderMap>,
@@ -80,7 +82,8 @@ impl WiredGate {
             Memory::Nothing => TokenCache::new(1, 1),
         };
         let authenticator = runtime.block_on(authenticator(&issuer, &shared));
-        let authorizer = Arc::new(authorizer(memory, &shared));
+        let asked = IntCounter::new("checks", "Sent to the decider.").expect("a counter");
+        let authorizer = Arc::new(authorizer(memory, &shared, asked.clone()));
         let limiter = Arc::new(limiter(clock.now()));
         let find = |name| limiter.find(name).expect("a limit");
         let limits = CommonLimits {
@@ -88,16 +91,10 @@ impl WiredGate {
             principal: find("principal"),
             failed_authentications: find("failed_authentications"),
         };
-        let gate = Gate::new(
-            policy(rules, &limiter),
-            authenticator,
-            tokens,
-            Arc::clone(&authorizer),
-            limiter,
-            limits,
-        );
+        let gate =
+            Gate::new(policy(rules, &limiter), authenticator, tokens, authorizer, limiter, limits);
         let callers = (0..callers).map(|number| headers(&issuer, number)).collect();
-        Self { gate, authorizer, runtime, clock, callers }
+        Self { gate, asked, runtime, clock, callers }
     }
 
     /// The next moment: ten microseconds later, so that no limit is reached however long this goes on.
@@ -178,7 +175,7 @@ async fn authenticator(issuer: &Issuer, clock: &SharedClock) -> Arc<Authenticato
     authenticator
 }
 
-fn authorizer(memory: Memory, clock: &SharedClock) -> Authorizer {
+fn authorizer(memory: Memory, clock: &SharedClock, asked: IntCounter) -> Authorizer {
     let ttl = match memory {
         Memory::Usual => Duration::from_hours(24),
         Memory::Nothing => Duration::ZERO,
@@ -194,7 +191,8 @@ fn authorizer(memory: Memory, clock: &SharedClock) -> Authorizer {
     model
         .pin(&json!({"id": "01JDQ0000000000000000000000", "type_definitions": []}))
         .expect("model");
-    Authorizer::new(&settings, Authority::Remote(Arc::new(AlwaysAllows)), model, Arc::clone(clock))
+    let authority = Authority::Remote(Arc::new(AlwaysAllows));
+    Authorizer::new(&settings, authority, model, Arc::clone(clock), asked)
 }
 
 fn limiter(now: Now) -> Limiter {

@@ -33,9 +33,6 @@ impl Gauges {
     fn set(&self) {
         let can_verify = self.authenticator.can_verify(self.clock.now());
         self.metrics.keys_loaded.set(i64::from(can_verify));
-        // Counted here alone.
-        let checks = &self.metrics.checks;
-        checks.inc_by(self.authorizer.asked().saturating_sub(checks.get()));
         if let Some(sync) = &self.sync {
             let state = sync.state();
             self.metrics.redis_connected.set(i64::from(state.connected));

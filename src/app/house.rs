@@ -131,6 +131,7 @@ impl House {
             authority,
             Arc::clone(&model),
             Arc::clone(&clock),
+            metrics.checks.clone(),
         ));
         let gate = Arc::new(Gate::new(
             policy,

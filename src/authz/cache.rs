@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::UnitWeighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
 use super::AuthzSettings;
 use super::question::{Check, CheckRef, Consistency, Question};
@@ -24,7 +24,14 @@ pub(super) enum Found {
 struct Entry {
     allowed: bool,
     epoch: u64,
-    decided_millis: u64,
+    asked_nanos: u64,
+}
+
+impl Entry {
+    /// Whether an answer of `epoch` that was asked for at `asked` takes its place.
+    fn gives_way_to(&self, epoch: u64, asked: Now) -> bool {
+        self.epoch != epoch || self.asked_nanos <= asked.mono_nanos()
+    }
 }
 
 /// A bounded map from question to answer.
@@ -62,7 +69,7 @@ impl DecisionCache {
         if entry.epoch != self.epoch() {
             return Found::Nothing;
         }
-        let age = now.mono_millis().saturating_sub(entry.decided_millis);
+        let age = now.mono_nanos().saturating_sub(entry.asked_nanos) / 1_000_000;
         let ttl = if entry.allowed { self.allow_millis } else { self.deny_millis };
         if age < ttl {
             Found::Fresh(entry.allowed)
@@ -74,15 +81,30 @@ impl DecisionCache {
     }
 
     /// Remembers an answer to a question that was asked at `asked`, unless everything has been
-    /// forgotten since `epoch`.
+    /// forgotten since `epoch` or the answer to a question that was asked later is known already.
     pub(super) fn insert(&self, mut check: Check, allowed: bool, asked: Now, epoch: u64) {
-        let ttl = if allowed { self.allow_millis } else { self.deny_millis };
-        if epoch != self.epoch() || ttl == 0 {
+        if epoch != self.epoch() {
             return;
         }
         // One key per question, however recent an answer was wanted.
         check.consistency = Consistency::MinimizeLatency;
-        self.entries.insert(check, Entry { allowed, epoch, decided_millis: asked.mono_millis() });
+        let ttl = if allowed { self.allow_millis } else { self.deny_millis };
+        if ttl == 0 {
+            // Not to be believed a second time, but newer than what is.
+            self.entries.remove_if(&check, |known| known.gives_way_to(epoch, asked));
+            return;
+        }
+        let answer = Entry { allowed, epoch, asked_nanos: asked.mono_nanos() };
+        let found = self.entries.entry(&check, None, |_, known| {
+            if known.gives_way_to(epoch, asked) {
+                *known = answer;
+            }
+            EntryAction::Retain(())
+        });
+        if let EntryResult::Vacant(guard) = found {
+            // Fails when all was cleared meanwhile, and then the answer is not wanted.
+            let _ = guard.insert(answer);
+        }
     }
 
     /// Changes whenever all remembered decisions became void.

@@ -1,17 +1,21 @@
 //! OpenFGA's HTTP API, as much of it as the gateway asks.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
 use super::question::{Check, Consistency};
 use super::{CheckFault, Decide, Place};
+use crate::http_body::{self, BodyError};
 use crate::secret::Secret;
+
+/// How much of somebody else's words goes into the log.
+const MAX_WORDS: usize = 256;
 
 /// An answer larger than this is not OpenFGA's: models are at most 256 KiB, JSON roughly doubles them.
 const MAX_BODY: usize = 1 << 20;
@@ -76,6 +80,16 @@ struct CheckAnswer {
 }
 
 #[derive(Deserialize)]
+struct ModelsAnswer {
+    authorization_models: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct ModelAnswer {
+    authorization_model: Value,
+}
+
+#[derive(Deserialize)]
 struct ErrorAnswer {
     code: String,
     #[serde(default)]
@@ -127,9 +141,8 @@ impl OpenFga {
     pub async fn latest_model(&self) -> Result<Option<Value>, CheckFault> {
         let mut url = self.models_url.clone();
         url.query_pairs_mut().append_pair("page_size", "1");
-        let mut page: Value = self.read(self.http.get(url)).await?;
-        let models = page.get_mut("authorization_models").and_then(Value::as_array_mut);
-        Ok(models.and_then(|models| models.first_mut().map(Value::take)))
+        let page: ModelsAnswer = read(self.http.get(url)).await?;
+        Ok(page.authorization_models.into_iter().next())
     }
 
     /// One authorization model.
@@ -138,35 +151,12 @@ impl OpenFga {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.push(id);
         }
-        let mut answer: Value = self.read(self.http.get(url)).await?;
-        Ok(answer.get_mut("authorization_model").map(Value::take).unwrap_or_default())
-    }
-
-    async fn read<T: serde::de::DeserializeOwned>(
-        &self,
-        request: reqwest::RequestBuilder,
-    ) -> Result<T, CheckFault> {
-        let response = request.send().await.map_err(|error| transport(&error))?;
-        let status = response.status();
-        let body =
-            crate::http_body::read_bounded(response, MAX_BODY).await.map_err(
-                |error| match error {
-                    crate::http_body::BodyError::TooLarge { limit } => {
-                        CheckFault::Unintelligible { cause: format!("more than {limit} bytes") }
-                    }
-                    crate::http_body::BodyError::Broken(error) => transport(&error),
-                },
-            )?;
-        if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|error| CheckFault::Unintelligible { cause: error.to_string() });
+        let ModelAnswer { authorization_model } = read(self.http.get(url)).await?;
+        if authorization_model.get("id").and_then(Value::as_str) != Some(id) {
+            let cause = "another authorization model than the one asked for".to_owned();
+            return Err(CheckFault::Unintelligible { cause });
         }
-        match serde_json::from_slice::<ErrorAnswer>(&body) {
-            Ok(ErrorAnswer { code, message }) => {
-                Err(CheckFault::Refused { status: status.as_u16(), code, message })
-            }
-            Err(_) => Err(CheckFault::Unintelligible { cause: format!("status {status}") }),
-        }
+        Ok(authorization_model)
     }
 }
 
@@ -186,12 +176,58 @@ impl Decide for OpenFga {
             },
         };
         let request = self.http.post(self.check_url.clone()).json(&body);
-        self.read::<CheckAnswer>(request).await.map(|answer| answer.allowed)
+        read::<CheckAnswer>(request).await.map(|answer| answer.allowed)
     }
 
     fn place(&self) -> Option<Place<'_>> {
         Some(self.place())
     }
+}
+
+/// The answer, if it is one: status 200, `application/json`, an object. What a proxy, a login page or a
+/// stranger on the port says instead decides nothing.
+async fn read<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, CheckFault> {
+    let response = request.send().await.map_err(|error| transport(&error))?;
+    let status = response.status().as_u16();
+    if let (429 | 503, Some(pause)) = (status, http_body::retry_after(response.headers())) {
+        return Err(CheckFault::Busy { status, pause });
+    }
+    if !http_body::is_json(response.headers()) {
+        return Err(unintelligible(&format!("status {status}, not application/json")));
+    }
+    let body = http_body::read_bounded(response, MAX_BODY).await.map_err(unread)?;
+    if status == 200 {
+        return object(&body);
+    }
+    match object::<ErrorAnswer>(&body) {
+        Ok(ErrorAnswer { code, message }) if status >= 400 => {
+            Err(CheckFault::Refused { status, code: excerpt(&code), message: excerpt(&message) })
+        }
+        _ => Err(unintelligible(&format!("status {status}"))),
+    }
+}
+
+/// Serde would take a list for a struct as well.
+fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, CheckFault> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(unintelligible("not a JSON object"));
+    }
+    serde_json::from_slice(body).map_err(|error| unintelligible(&error.to_string()))
+}
+
+fn unread(error: BodyError) -> CheckFault {
+    match error {
+        BodyError::TooLarge { .. } => unintelligible(&error.to_string()),
+        BodyError::Broken(error) => transport(&error),
+    }
+}
+
+fn unintelligible(cause: &str) -> CheckFault {
+    CheckFault::Unintelligible { cause: excerpt(cause) }
+}
+
+fn excerpt(words: &str) -> String {
+    words.chars().take(MAX_WORDS).collect()
 }
 
 fn transport(error: &reqwest::Error) -> CheckFault {
@@ -202,6 +238,8 @@ fn transport(error: &reqwest::Error) -> CheckFault {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let _ = error.source();
     CheckFault::Unreachable { cause: cause.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

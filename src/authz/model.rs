@@ -26,7 +26,8 @@ pub struct Model {
 impl Model {
     /// Reads the `authorization_model` object of OpenFGA's API.
     pub fn parse(value: &Value, generation: u32) -> Option<Self> {
-        let id = value.get("id")?.as_str()?.to_owned();
+        // A check that names no model is answered by whichever is the latest.
+        let id = value.get("id")?.as_str().filter(|id| !id.is_empty())?.to_owned();
         let mut relations = HashMap::new();
         for definition in value.get("type_definitions")?.as_array()? {
             let name = definition.get("type")?.as_str()?.to_owned();
@@ -37,9 +38,9 @@ impl Model {
         Some(Self { id, generation, relations })
     }
 
-    /// Whether `object_type` exists and defines `relation`.
-    pub fn has_relation(&self, object_type: &str, relation: &str) -> bool {
-        self.relations.get(object_type).is_some_and(|names| names.contains(relation))
+    /// Whether `object_type` defines `relation`; `None` when there is no such type.
+    pub fn defines(&self, object_type: &str, relation: &str) -> Option<bool> {
+        self.relations.get(object_type).map(|names| names.contains(relation))
     }
 }
 

@@ -1,12 +1,12 @@
 //! One outage of OpenFGA, told once: when it begins, when its cause changes, now and then while
-//! requests suffer from it, and when it ends.
+//! requests suffer from it, and when it ends. Questions that are refused are told beside it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{CheckFault, is_outage};
+use super::{CheckFault, Question};
 use crate::clock::Now;
 
 /// Time between two lines about the same cause.
@@ -36,6 +36,7 @@ pub(super) struct OutageLog {
     /// Whether an outage was told whose end was not.
     is_told: AtomicBool,
     last: Mutex<Option<Told>>,
+    last_refusal: Mutex<Option<Told>>,
 }
 
 #[derive(Debug)]
@@ -46,9 +47,28 @@ struct Told {
 
 impl OutageLog {
     /// A request could not be decided.
-    pub(super) fn request_failed(&self, fault: &CheckFault, place: Option<Place<'_>>, now: Now) {
-        if self.is_news(fault, Sufferer::Request, now) {
+    pub(super) fn request_failed(
+        &self,
+        fault: &CheckFault,
+        question: &Question<'_>,
+        place: Option<Place<'_>>,
+        now: Now,
+    ) {
+        if fault.is_about_the_question() {
+            if self.is_new_refusal(fault, question, now) {
+                let hint = "compare the rule's action and object with the authorization model";
+                tell_refusal("OpenFGA refused a check", fault, question, hint);
+            }
+        } else if self.is_news(fault, Sufferer::Request, now) {
             tell(fault, place, "verify OPENFGA_URL, OPENFGA_STORE_ID and network connectivity");
+        }
+    }
+
+    /// The engine in this process cannot answer; there is nobody that could be out of reach.
+    pub(super) fn engine_failed(&self, fault: &CheckFault, question: &Question<'_>, now: Now) {
+        if self.is_new_refusal(fault, question, now) {
+            let hint = "compare the rule's action and object with authz.model_file";
+            tell_refusal("the embedded engine refused a check", fault, question, hint);
         }
     }
 
@@ -92,11 +112,21 @@ impl OutageLog {
             }
         }
         *last = Some(Told { at: now, cause: fault.to_string() });
-        // A question that is refused says nothing about whether OpenFGA can be reached.
-        if is_look_up || is_outage(Some(fault)) {
-            self.is_told.store(true, Ordering::Relaxed);
-        }
+        self.is_told.store(true, Ordering::Relaxed);
         true
+    }
+
+    /// Told beside outages, so that neither keeps the other from being told.
+    fn is_new_refusal(&self, fault: &CheckFault, question: &Question<'_>, now: Now) -> bool {
+        let cause = format!("{} {fault}", question.rule);
+        let mut last = self.last_refusal.lock();
+        let is_known = last.as_ref().is_some_and(|told| {
+            now.since(told.at) < if told.cause == cause { SAME_CAUSE } else { ANY_CAUSE }
+        });
+        if !is_known {
+            *last = Some(Told { at: now, cause });
+        }
+        !is_known
     }
 }
 
@@ -108,6 +138,19 @@ fn tell(fault: &CheckFault, place: Option<Place<'_>>, hint: &str) {
         store_id = place.map(|place| place.store_id),
         hint,
         "Failed to connect to OpenFGA"
+    );
+}
+
+fn tell_refusal(message: &str, fault: &CheckFault, question: &Question<'_>, hint: &str) {
+    let object_type = question.object.split_once(':').map(|(object_type, _)| object_type);
+    tracing::warn!(
+        reason = "authorization_unavailable",
+        cause = %fault,
+        rule = question.rule,
+        relation = question.relation,
+        object_type,
+        hint,
+        "{message}"
     );
 }
 
@@ -141,6 +184,31 @@ mod tests {
                 "{millis} {fault}"
             );
         }
+    }
+
+    #[test]
+    fn refused_questions_are_told_by_rule_and_keep_no_outage_from_being_told() {
+        let log = OutageLog::default();
+        let question = |rule| Question {
+            user: "user:ann",
+            relation: "viewer",
+            object: "feature:reports",
+            rule,
+            consistency: crate::authz::Consistency::MinimizeLatency,
+        };
+        let fault = CheckFault::Refused { status: 400, code: "x".into(), message: "y".into() };
+        for (millis, rule, expected) in [
+            (0, "one", true),
+            (999, "two", false),
+            (1_000, "one", false),
+            (1_000, "two", true),
+            (10_999, "two", false),
+            (11_000, "two", true),
+        ] {
+            let is_new = log.is_new_refusal(&fault, &question(rule), at(millis));
+            assert_eq!(is_new, expected, "{millis} {rule}");
+        }
+        assert!(log.is_news(&down("refused"), Sufferer::Request, at(11_000)));
     }
 
     #[test]

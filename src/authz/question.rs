@@ -23,6 +23,8 @@ pub struct Question<'a> {
     pub relation: &'a str,
     /// `feature:report_viewer`
     pub object: &'a str,
+    /// Whose question it is: the id of a rule, for the log.
+    pub rule: &'a str,
     /// How recent the answer must be.
     pub consistency: Consistency,
 }

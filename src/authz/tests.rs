@@ -1,4 +1,5 @@
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 
@@ -26,6 +27,7 @@ struct Bench {
     decider: Arc<Scripted>,
     model: Arc<ModelWatch>,
     authorizer: Authorizer,
+    sent: IntCounter,
 }
 
 fn bench(stale_if_error: u64, answers: Vec<Result<bool, CheckFault>>) -> Bench {
@@ -46,8 +48,10 @@ fn bench_without_model(stale_if_error: u64, answers: Vec<Result<bool, CheckFault
         max_concurrent: 8,
     };
     let (d, c): (Arc<dyn Decide>, SharedClock) = (decider.clone(), clock.clone());
-    let authorizer = Authorizer::new(&settings, Authority::Remote(d), Arc::clone(&model), c);
-    Bench { clock, decider, model, authorizer }
+    let sent = IntCounter::new("checks", "Sent.").unwrap();
+    let (authority, watch) = (Authority::Remote(d), Arc::clone(&model));
+    let authorizer = Authorizer::new(&settings, authority, watch, c, sent.clone());
+    Bench { clock, decider, model, authorizer, sent }
 }
 
 impl Bench {
@@ -56,6 +60,7 @@ impl Bench {
             user: "user:ann",
             relation: "viewer",
             object: "feature:reports",
+            rule: "reports",
             consistency,
         };
         self.authorizer.check(&question, self.clock.now()).await
@@ -108,10 +113,10 @@ async fn an_expired_allow_serves_an_outage_only_within_its_bound() {
 
 #[tokio::test]
 async fn an_expired_allow_serves_neither_a_refused_question_nor_who_wants_a_recent_answer() {
-    let refused = |status| CheckFault::Refused { status, code: "x".into(), message: "x".into() };
     for (fault, consistency) in [
         (refused(400), Consistency::MinimizeLatency),
-        (refused(401), Consistency::MinimizeLatency),
+        (refused(422), Consistency::MinimizeLatency),
+        (refused(401), Consistency::HigherConsistency),
         (down(), Consistency::HigherConsistency),
     ] {
         let bench = bench(60, vec![Ok(true), Err(fault)]);
@@ -163,6 +168,7 @@ async fn identical_questions_fly_together_unless_a_recent_answer_is_wanted() {
         let ((a, b, c), ()) = tokio::join!(together, release);
         assert!([a, b, c].into_iter().all(|answer| answer.unwrap().allowed));
         assert_eq!(held.asked.load(Ordering::SeqCst), flights, "{consistency:?}");
+        assert_eq!(bench.sent.get(), flights, "{consistency:?}: counted as sent");
     }
 }
 
@@ -180,6 +186,42 @@ async fn higher_consistency_asks_although_an_answer_is_remembered() {
     bench.source().await;
     assert!(!bench.ask(Consistency::HigherConsistency).await.unwrap().allowed);
     assert!(!bench.ask(Consistency::MinimizeLatency).await.unwrap().allowed, "the newer answer");
+}
+
+#[tokio::test]
+async fn an_answer_to_an_older_question_takes_no_newer_one_s_place() {
+    let cache = |deny_ttl| {
+        DecisionCache::new(&AuthzSettings {
+            cache_entries: 100,
+            allow_ttl: Duration::from_secs(10),
+            deny_ttl: Duration::from_secs(deny_ttl),
+            stale_if_error: Duration::ZERO,
+            max_concurrent: 8,
+        })
+    };
+    let question = Question {
+        user: "user:ann",
+        relation: "viewer",
+        object: "feature:reports",
+        rule: "reports",
+        consistency: Consistency::HigherConsistency,
+    };
+    let check = || question.to_check(1);
+    let at = |nanos: u64| Now::at(0, 3_600_000_000_000 + nanos);
+    let cache_of_both = cache(1);
+    cache_of_both.insert(check(), false, at(2), 0);
+    cache_of_both.insert(check(), true, at(1), 0);
+    assert_eq!(cache_of_both.find(&question, 1, at(3)), Found::Fresh(false));
+    cache_of_both.insert(check(), true, at(2), 0);
+    assert_eq!(cache_of_both.find(&question, 1, at(3)), Found::Fresh(true));
+
+    // A deny that is not to be remembered still ends what was remembered before it.
+    let cache_of_allows = cache(0);
+    cache_of_allows.insert(check(), true, at(1), 0);
+    cache_of_allows.insert(check(), false, at(0), 0);
+    assert_eq!(cache_of_allows.find(&question, 1, at(3)), Found::Fresh(true));
+    cache_of_allows.insert(check(), false, at(2), 0);
+    assert_eq!(cache_of_allows.find(&question, 1, at(3)), Found::Nothing);
 }
 
 #[tokio::test]
@@ -203,24 +245,70 @@ async fn after_five_outages_in_a_row_only_one_probe_a_second_is_sent() {
     for _ in 0..20 {
         assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
     }
-    assert_eq!(bench.asked(), 6);
+    assert_eq!((bench.asked(), bench.sent.get()), (6, 6), "counted as sent");
 }
 
-fn refused() -> CheckFault {
-    CheckFault::Refused {
-        status: 400,
-        code: "validation_error".to_owned(),
-        message: "type not found".to_owned(),
+fn refused(status: u16) -> CheckFault {
+    CheckFault::Refused { status, code: "some_error".into(), message: "for a reason".into() }
+}
+
+fn unintelligible() -> CheckFault {
+    CheckFault::Unintelligible { cause: "status 502, not application/json".to_owned() }
+}
+
+#[tokio::test]
+async fn only_a_refused_question_leaves_the_breaker_closed() {
+    for (fault, calls) in [
+        (refused(400), 20),
+        (refused(422), 20),
+        (refused(401), 5),
+        (refused(403), 5),
+        (refused(404), 5),
+        (refused(408), 5),
+        (refused(409), 5),
+        (refused(429), 5),
+        (refused(500), 5),
+        (refused(503), 5),
+        (unintelligible(), 5),
+        (CheckFault::Deadline, 5),
+    ] {
+        let bench = bench(0, vec![Err(fault.clone())]);
+        for _ in 0..20 {
+            assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+        }
+        assert_eq!((bench.asked(), bench.sent.get()), (calls, calls), "{fault}");
     }
 }
 
 #[tokio::test]
-async fn a_refused_question_is_no_outage() {
-    let bench = bench(0, vec![Err(refused())]);
+async fn what_speaks_of_the_server_or_of_us_is_an_outage_and_told_in_one_line() {
+    for fault in [401, 403, 404, 408, 429].map(refused) {
+        let log = Log::capture();
+        let bench = bench(60, vec![Ok(true), Err(fault.clone())]);
+        bench.source().await;
+        bench.clock.advance(Duration::from_secs(14));
+        for _ in 0..20 {
+            assert_eq!(bench.source().await, Source::Stale, "{fault}");
+        }
+        let lines = log.lines();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["message"], "Failed to connect to OpenFGA");
+        assert_eq!(lines[0]["cause"], fault.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_wants_to_be_left_alone_is_left_alone() {
+    let busy = CheckFault::Busy { status: 429, pause: Duration::from_secs(3) };
+    let bench = bench(0, vec![Err(busy), Ok(true)]);
     for _ in 0..20 {
         assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
     }
-    assert_eq!(bench.asked(), 20);
+    bench.clock.advance(Duration::from_millis(2_999));
+    assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+    assert_eq!(bench.asked(), 1);
+    bench.clock.advance(Duration::from_millis(1));
+    assert_eq!(bench.source().await, Source::Fresh);
 }
 
 /// What the calling thread logs while this lives.
@@ -270,7 +358,9 @@ async fn a_request_without_a_model_is_logged_with_the_reason_why_there_is_none()
 
 #[tokio::test]
 async fn the_end_of_an_outage_is_logged_once_and_a_refused_question_has_none() {
-    for (fault, expected) in [(down(), 2), (refused(), 1)] {
+    for (fault, expected, first) in
+        [(down(), 2, "Failed to connect to OpenFGA"), (refused(400), 1, "OpenFGA refused a check")]
+    {
         let log = Log::capture();
         let bench = bench(0, vec![Err(fault), Ok(true)]);
         for _ in 0..5 {
@@ -278,7 +368,7 @@ async fn the_end_of_an_outage_is_logged_once_and_a_refused_question_has_none() {
         }
         let lines = log.lines();
         assert_eq!(lines.len(), expected, "{lines:?}");
-        assert_eq!(lines[0]["message"], "Failed to connect to OpenFGA");
+        assert_eq!(lines[0]["message"], first);
         let again = |line: &serde_json::Value| line["message"] == "OpenFGA is reachable again";
         assert!(lines.iter().skip(1).all(again), "{lines:?}");
     }
@@ -293,7 +383,8 @@ fn no_choice_of_parts_makes_two_questions_equal() {
         for relation in parts {
             for object in parts {
                 let consistency = Consistency::MinimizeLatency;
-                let check = Question { user, relation, object, consistency }.to_check(1);
+                let rule = "the same for all";
+                let check = Question { user, relation, object, rule, consistency }.to_check(1);
                 assert!(seen.insert(check), "{user} {relation} {object}");
             }
         }
@@ -307,8 +398,28 @@ fn a_model_tells_which_relations_its_types_define() {
         {"type": "feature", "relations": {"viewer": {"this": {}}}},
     ]});
     let model = model::Model::parse(&value, 1).unwrap();
-    assert!(model.has_relation("feature", "viewer"));
-    assert!(!model.has_relation("feature", "editor"));
-    assert!(!model.has_relation("user", "viewer"));
-    assert!(!model.has_relation("none", "viewer"));
+    assert_eq!(model.defines("feature", "viewer"), Some(true));
+    assert_eq!(model.defines("feature", "editor"), Some(false));
+    assert_eq!(model.defines("user", "viewer"), Some(false));
+    assert_eq!(model.defines("none", "viewer"), None);
+}
+
+#[test]
+fn what_is_no_model_is_not_put_into_force() {
+    let watch = ModelWatch::default();
+    let good = watch.pin(&json!({"id": "M", "type_definitions": []})).unwrap();
+    for odd in [
+        json!({}),
+        json!([]),
+        json!("M"),
+        json!({"id": "N"}),
+        json!({"id": "", "type_definitions": []}),
+        json!({"id": 7, "type_definitions": []}),
+        json!({"id": "N", "type_definitions": {}}),
+        json!({"id": "N", "type_definitions": ["user"]}),
+        json!({"id": "N", "type_definitions": [{"type": 1}]}),
+    ] {
+        assert!(watch.pin(&odd).is_none(), "{odd}");
+        assert_eq!(watch.current().unwrap().id, good.id, "{odd}");
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::gateway::{BINARY, Gateway};
 use crate::support::process::{Process, free_port};
-use crate::support::{SOON, World, eventually, story};
+use crate::support::{Mint, SOON, World, eventually, story};
 
 const PERMISSIONS: &str = "model: |
   model
@@ -153,6 +153,35 @@ fn an_embedded_engine_needs_no_server_and_no_variable_of_one() {
         let (status, said) = plan.check().await;
         assert_eq!(status.code(), Some(78), "{said}");
         assert!(said.contains("authz.model_file") && said.contains("permissions"), "{said}");
+    });
+}
+
+#[test]
+fn a_check_that_the_engine_refuses_is_called_just_that() {
+    story(async {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("permissions.fga.yaml");
+        std::fs::write(&model, PERMISSIONS).unwrap();
+        let rules = json!([
+            {"path": "/api/*path", "method": "GET", "feature": "report_viewer"},
+            {"path": "/drafts/*path", "method": "GET", "feature": "report_viewer", "action": "editor",
+                "id": "drafts", "on_unavailable": "allow"},
+        ]);
+        let world = embedded(World::build(), &model).rules(rules).start().await;
+        let token = world.token("ann").jwt();
+        let get = |path: &str| world.gateway.get(path).bearer(&token).send();
+        get("/drafts/1").await.refused(503, "authorization_unavailable");
+        world.saw_nothing();
+        let line = world.gateway.await_message("the embedded engine refused a check").await;
+        assert_eq!(line["rule"], "drafts");
+        assert_eq!(
+            (&line["relation"], &line["object_type"]),
+            (&json!("editor"), &json!("feature"))
+        );
+        assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("editor")), "{line}");
+        assert_eq!(line["reason"], "authorization_unavailable");
+        get("/api/report").await.is(200);
+        assert_eq!(world.gateway.count_messages("Failed to connect to OpenFGA"), 0);
     });
 }
 

@@ -24,6 +24,7 @@ mod interop;
 mod lifecycle;
 mod limits;
 mod objects;
+mod odd_answers;
 mod outages;
 mod parsing;
 mod proxying;

@@ -160,10 +160,27 @@ fn a_rule_waits_for_the_model_that_it_asks_for() {
         let token = world.token(&ann).jwt();
         let draft = json!([{"path": "/drafts/*path", "method": "GET", "relation": "editor",
             "feature": "feature:report_viewer"}]);
-        gateway.write_rules(&with(story_rules(), draft));
+        gateway.write_rules(&with(story_rules(), draft.clone()));
         rules_are_current(gateway, false).await;
         gateway.get("/drafts/1").bearer(&token).send().await.refused(403, "no_rule");
         world.saw_nothing();
+        let error = async || {
+            let details = gateway.admin(Method::GET, "/readyz").send().await.json();
+            details["rules_error"].as_str().unwrap_or_default().to_owned()
+        };
+        let said = error().await;
+        assert!(said.contains("\"editor\" is not a relation of the type \"feature\""), "{said}");
+        let unknown = json!([{"path": "/folders/{id}", "method": "GET", "object": "folder:{id}"}]);
+        gateway.write_rules(&with(story_rules(), unknown));
+        eventually("the unknown type is named", SOON, async || {
+            let told =
+                "field \"object\": \"folder:{id}\" has a type that the authorization model does";
+            error().await.contains(told).then_some(())
+        })
+        .await;
+        gateway.get("/folders/1").bearer(&token).send().await.refused(403, "no_rule");
+        world.saw_nothing();
+        gateway.write_rules(&with(story_rules(), draft));
 
         let mut model = guide_model();
         let feature = &mut model["type_definitions"][1];

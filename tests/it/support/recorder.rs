@@ -21,6 +21,8 @@ pub enum Passage {
     Open,
     /// Answered with this status instead.
     Status(u16),
+    /// Answered with this status, content type and body instead.
+    Answer(u16, &'static str, &'static str),
     /// Kept waiting until the passage changes.
     Hang,
 }
@@ -101,6 +103,13 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let passage = *passage.wait_for(|p| *p != Passage::Hang).await.unwrap();
     if let Passage::Status(status) = passage {
         return StatusCode::from_u16(status).unwrap().into_response();
+    }
+    if let Passage::Answer(status, kind, body) = passage {
+        return Response::builder()
+            .status(status)
+            .header("content-type", kind)
+            .body(Body::from(body))
+            .unwrap();
     }
     let url = format!("{}{}", shared.target, parts.uri);
     let mut request = shared.client.request(parts.method, url).body(body);
