@@ -49,6 +49,12 @@ pub struct Metrics {
     pub checks: IntCounter,
     /// Panics, wherever they were caught.
     pub panics: IntCounter,
+    /// Remembered decisions, expired ones included.
+    pub decisions_cached: IntGauge,
+    /// Keys that limits count exactly.
+    pub limiter_keys: IntGauge,
+    /// Limits that count further keys approximately because the table is full.
+    pub limits_in_overflow: IntGauge,
 }
 
 /// Handles of one background job.
@@ -146,6 +152,18 @@ impl Metrics {
                 "Faults of the gateway itself that ended a request or a job; each is a line in the log.",
             )?,
             checks: counter("auth_gateway_checks_total", "Checks that were sent to OpenFGA.")?,
+            decisions_cached: gauge(
+                "auth_gateway_decisions_cached",
+                "Decisions of OpenFGA that are remembered, expired ones included.",
+            )?,
+            limiter_keys: gauge(
+                "auth_gateway_limiter_keys",
+                "Keys of all rate limits that are counted one by one.",
+            )?,
+            limits_in_overflow: gauge(
+                "auth_gateway_limits_in_overflow",
+                "Rate limits whose newest keys are counted approximately because the table of keys is full.",
+            )?,
             registry,
         })
     }

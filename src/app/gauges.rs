@@ -8,7 +8,7 @@ use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::clock::SharedClock;
 use crate::metrics::Metrics;
-use crate::rate_limit::SyncStatus;
+use crate::rate_limit::{Limiter, SyncStatus};
 
 /// Where the gauges are read from.
 pub(super) struct Gauges {
@@ -16,6 +16,7 @@ pub(super) struct Gauges {
     pub(super) clock: SharedClock,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) authorizer: Arc<Authorizer>,
+    pub(super) limiter: Arc<Limiter>,
     pub(super) sync: Option<Arc<SyncStatus>>,
 }
 
@@ -33,6 +34,10 @@ impl Gauges {
     fn set(&self) {
         let can_verify = self.authenticator.can_verify(self.clock.now());
         self.metrics.keys_loaded.set(i64::from(can_verify));
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.metrics.decisions_cached.set(count(self.authorizer.cached()));
+        self.metrics.limiter_keys.set(count(self.limiter.keys()));
+        self.metrics.limits_in_overflow.set(count(self.limiter.limits_in_overflow()));
         if let Some(sync) = &self.sync {
             let state = sync.state();
             self.metrics.redis_connected.set(i64::from(state.connected));

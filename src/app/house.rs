@@ -218,6 +218,7 @@ impl House {
             clock: Arc::clone(&self.clock),
             authenticator: Arc::clone(&self.authenticator),
             authorizer: Arc::clone(&self.authorizer),
+            limiter: Arc::clone(&self.limiter),
             sync: self.sync_status.clone(),
         });
         jobs.add("gauges", move |stop| Arc::clone(&gauges).keep_current(stop));

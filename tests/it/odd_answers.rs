@@ -171,3 +171,21 @@ fn checks_are_counted_as_they_are_sent() {
         assert!(checks < 21.0, "an open breaker sends nothing, and counts nothing: {checks}");
     });
 }
+
+#[test]
+fn what_is_held_in_memory_is_a_metric() {
+    story(async {
+        let world = World::build().set("limiter.max_keys", 1_000).start().await;
+        let token = world.token("ann").jwt();
+        world.gateway.get("/api/report").bearer(token).send().await.is(200);
+        let gauge = async |name: &str| world.gateway.metric(name, &[]).await.unwrap();
+        eventually("gauges follow", SOON, async || {
+            let decisions = gauge("auth_gateway_decisions_cached").await;
+            let keys = gauge("auth_gateway_limiter_keys").await;
+            // The client's address and the principal.
+            (decisions >= 1.0 && keys >= 2.0).then_some(())
+        })
+        .await;
+        assert!(gauge("auth_gateway_limits_in_overflow").await.abs() < f64::EPSILON);
+    });
+}
