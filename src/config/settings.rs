@@ -1,5 +1,6 @@
 //! What the configuration means: domain types, checked once.
 
+mod edge;
 mod parts;
 mod sections;
 mod upstreams;
@@ -140,7 +141,7 @@ impl Settings {
         }
         let log = found.section("log").and_then(|s| parts::log(s, &mut found));
         let rules = found.section("rules").and_then(|s| parts::rules(s, &mut found));
-        let cors = found.section("cors").and_then(|s| parts::cors(&s, &mut found));
+        let cors = found.section("cors").and_then(|s| edge::cors(&s, &mut found));
         let issuers = parts::issuers(&found.entries("issuers"), &mut found);
         let authz = found.section("authz").map(|s| parts::authz(&s, &mut found));
         let openfga: Option<file::OpenFga> = found.section("openfga");

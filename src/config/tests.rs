@@ -110,3 +110,26 @@ fn an_embedded_engine_shares_redis_only_under_a_name_of_its_own() {
     assert_eq!(told("url: 'redis://h/', namespace: mine"), "");
     assert_eq!(told("url: ''"), "");
 }
+
+#[test]
+fn an_origin_that_no_browser_sends_is_told() {
+    let told = problems(
+        "cors: {allowed_origins: 'https://app.example.com/, *, https://*.com, https://u:geheim@x'}",
+    );
+    assert_eq!(
+        told.lines().collect::<Vec<_>>(),
+        [
+            "cors.allowed_origins: \"https://app.example.com/\" never matches: browsers send \
+             https://app.example.com",
+            "cors.allowed_origins: \"*\" allows every origin and stands alone",
+            "cors.allowed_origins: \"https://*.com\" has a * in a place where it has no meaning: write \
+             https://*.example.com, with two labels or more behind it",
+            "cors.allowed_origins: \"the value (not shown)\" is not an origin like https://app.example.com",
+        ]
+    );
+    assert_eq!(
+        problems("cors: {allowed_origins: 'https://*.example.com, http://localhost:5173'}"),
+        ""
+    );
+    assert_eq!(problems("cors: {allowed_origins: '*'}"), "");
+}

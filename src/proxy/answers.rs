@@ -191,7 +191,7 @@ impl Proxy {
     fn add_ours(&self, headers: &mut HeaderMap, ctx: &Context) {
         headers.reserve(ADDED);
         headers.insert(X_REQUEST_ID, ctx.request_id.clone());
-        self.cors.apply(ctx.origin.as_ref(), headers);
+        self.cors.overrule(ctx.origin.as_ref(), headers);
         let Some(admission) = ctx.admission() else { return };
         limit_headers::write(&self.limiter, admission.standings(), headers);
         if admission.decided() == Some(Source::Stale) {

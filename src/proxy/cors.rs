@@ -1,22 +1,29 @@
 //! Cross-origin requests (the Fetch standard): preflights, and the headers that let scripts read.
 
+mod origins;
+#[cfg(test)]
+mod tests;
+
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+pub use origins::{Origin, OriginError, Origins};
+
+/// More names than any application exposes.
+const MAX_EXPOSED: usize = 128;
 
 /// Who may read answers across origins.
 #[derive(Debug, Clone)]
 pub struct Cors {
-    /// Exact origins.
-    pub origins: Vec<HeaderValue>,
-    /// Any origin at all; never together with credentials.
-    pub any_origin: bool,
+    /// Whose pages.
+    pub origins: Origins,
     /// Value of Access-Control-Allow-Headers.
     pub allowed_headers: HeaderValue,
-    /// Value of Access-Control-Expose-Headers.
+    /// Value of Access-Control-Expose-Headers, where the application has nothing to add.
     pub exposed_headers: HeaderValue,
     /// Whether browsers may send cookies.
     pub allow_credentials: bool,
@@ -34,35 +41,63 @@ pub fn preflight_method(method: &Method, headers: &HeaderMap) -> Option<Method> 
 
 impl Cors {
     /// Whether any origin is configured; without one the application answers for itself.
-    pub fn is_configured(&self) -> bool {
-        self.any_origin || !self.origins.is_empty()
+    pub const fn is_configured(&self) -> bool {
+        !self.origins.is_empty()
     }
 
     /// The value of Access-Control-Allow-Origin for a request.
     pub fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let origin = headers.get(ORIGIN)?;
-        if self.any_origin {
-            return Some(HeaderValue::from_static("*"));
-        }
-        self.origins.iter().find(|allowed| *allowed == origin).cloned()
+        self.origins.find(headers.get(ORIGIN)?)
     }
 
-    /// Writes the headers of an ordinary response, in place of whatever the upstream said.
+    /// Writes the headers of an ordinary answer of our own.
     pub fn apply(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
+        self.write(origin, self.exposed_headers.clone(), response);
+    }
+
+    /// Writes the headers of an upstream's answer. Who may read it is not for the application to say,
+    /// so its own words go; what there is to read is, so the headers that it exposes stay exposed.
+    pub fn overrule(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
+        let mut exposed = self.exposed_headers.clone();
+        if self.is_configured() && response.keys().any(is_of_cors) {
+            exposed = self.joined(response);
+            let said: Vec<_> = response.keys().filter(|name| is_of_cors(name)).cloned().collect();
+            for name in said {
+                response.remove(name);
+            }
+        }
+        self.write(origin, exposed, response);
+    }
+
+    fn write(&self, origin: Option<&HeaderValue>, exposed: HeaderValue, response: &mut HeaderMap) {
         if !self.is_configured() {
             return;
         }
         add_vary_origin(response);
-        response.remove(ACCESS_CONTROL_ALLOW_CREDENTIALS);
-        let Some(origin) = origin else {
-            response.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
-            return;
-        };
+        let Some(origin) = origin else { return };
         response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, self.exposed_headers.clone());
+        if !exposed.is_empty() {
+            response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        }
         if self.allow_credentials {
             response.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
+    }
+
+    /// Our names, and those of the application that are not among them. Its `*` stays beside them:
+    /// browsers honour it where no credentials were sent, and otherwise take it for a name.
+    fn joined(&self, response: &HeaderMap) -> HeaderValue {
+        let lines = std::iter::once(&self.exposed_headers)
+            .chain(response.get_all(ACCESS_CONTROL_EXPOSE_HEADERS));
+        let mut names: Vec<&str> = Vec::new();
+        for name in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')) {
+            let name = name.trim();
+            let is_known = names.iter().any(|known| known.eq_ignore_ascii_case(name));
+            if !name.is_empty() && !is_known && names.len() < MAX_EXPOSED {
+                names.push(name);
+            }
+        }
+        HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_| self.exposed_headers.clone())
     }
 
     /// Writes what an answered preflight has on top of [`Cors::apply`].
@@ -73,6 +108,10 @@ impl Cors {
         response.insert(ACCESS_CONTROL_ALLOW_HEADERS, self.allowed_headers.clone());
         response.insert(ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
     }
+}
+
+fn is_of_cors(name: &HeaderName) -> bool {
+    name.as_str().starts_with("access-control-")
 }
 
 /// Caches must not serve one origin's answer to another.
@@ -87,55 +126,5 @@ pub fn add_vary_origin(response: &mut HeaderMap) {
     });
     if !has {
         response.append(VARY, HeaderValue::from_static("Origin"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cors(origins: &[&str]) -> Cors {
-        Cors {
-            origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
-            any_origin: false,
-            allowed_headers: HeaderValue::from_static("Authorization"),
-            exposed_headers: HeaderValue::from_static("Retry-After"),
-            allow_credentials: true,
-            max_age: HeaderValue::from_static("600"),
-        }
-    }
-
-    fn from_origin(origin: &str) -> HeaderMap {
-        HeaderMap::from_iter([(ORIGIN, origin.parse().unwrap())])
-    }
-
-    #[test]
-    fn only_the_exact_origin_is_allowed() {
-        let cors = cors(&["https://app.example"]);
-        assert!(cors.allowed_origin(&from_origin("https://app.example")).is_some());
-        for other in
-            ["https://app.example.evil", "http://app.example", "null", "https://APP.example"]
-        {
-            assert!(cors.allowed_origin(&from_origin(other)).is_none(), "{other}");
-        }
-    }
-
-    #[test]
-    fn the_upstream_cannot_open_what_is_closed_here() {
-        let mut response = HeaderMap::new();
-        response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        response.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        cors(&["https://app.example"]).apply(None, &mut response);
-        assert!(!response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
-        assert!(!response.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS));
-        assert_eq!(response.get(VARY).unwrap(), "Origin");
-    }
-
-    #[test]
-    fn an_application_that_is_asked_nothing_keeps_its_own_headers() {
-        let mut response = HeaderMap::new();
-        response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        cors(&[]).apply(None, &mut response);
-        assert!(response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
     }
 }

@@ -5,17 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-use ipnet::IpNet;
 use url::Url;
 
-use super::{Admin, Embedded, Findings, Log, OpenFga, Rules, Server};
+use super::{Admin, Embedded, Findings, Log, OpenFga, Rules, Server, edge};
 use crate::authn::{Algorithm, Audiences, IntrospectionSettings, IssuerSettings};
 use crate::authz::AuthzSettings;
 use crate::authz::client::OpenFgaSettings;
 use crate::config::file;
 use crate::proxy::connection::Patience;
-use crate::proxy::cors::Cors;
 use crate::proxy::framing::MessageLimits;
 use crate::rate_limit::{KeyKind, Limit, Settings as RedisSettings, SettingsError as RedisError};
 use crate::rules::PathPolicy;
@@ -26,16 +23,6 @@ const WEBSOCKET_SILENCE: Duration = Duration::from_hours(1);
 
 pub(super) fn server(server: &file::Server, found: &mut Findings) -> Option<Server> {
     let listen = listen_address("server.listen", &server.listen, found);
-    let mut trusted_proxies = Vec::new();
-    for text in &server.trusted_proxies {
-        match network(text) {
-            Some(network) => trusted_proxies.push(network),
-            None => found.add(
-                "server.trusted_proxies",
-                format!("{text:?} is not an address or a network like 10.0.0.0/8"),
-            ),
-        }
-    }
     let is_token = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if server.name.is_empty() || !server.name.bytes().all(is_token) {
         found
@@ -49,7 +36,7 @@ pub(super) fn server(server: &file::Server, found: &mut Findings) -> Option<Serv
         listen: listen?,
         threads,
         name: server.name.clone(),
-        trusted_proxies,
+        trusted_proxies: edge::trusted_proxies(&server.trusted_proxies, found),
         patience: Patience {
             // A new connection is idle until its first byte.
             keepalive: server.keepalive_timeout.0.max(Duration::from_secs(1)),
@@ -106,37 +93,6 @@ pub(super) fn log(log: file::Log, found: &mut Findings) -> Option<Log> {
 pub(super) fn rules(rules: file::Rules, found: &mut Findings) -> Option<Rules> {
     let file = found.take("rules.file", std::path::absolute(&rules.file))?;
     Some(Rules { file, default_relation: rules.default_relation })
-}
-
-pub(super) fn cors(cors: &file::Cors, found: &mut Findings) -> Option<Cors> {
-    let any_origin = cors.allowed_origins.iter().any(|origin| origin == "*");
-    let mut origins = Vec::new();
-    for origin in cors.allowed_origins.iter().filter(|origin| *origin != "*") {
-        match origin_value(origin) {
-            Some(value) => origins.push(value),
-            None => found.add(
-                "cors.allowed_origins",
-                format!("{origin:?} is not an origin like https://app.example.com (no path)"),
-            ),
-        }
-    }
-    let list = |key: &str, names: &[String], found: &mut Findings| {
-        for name in names {
-            let parsed = HeaderName::from_bytes(name.as_bytes());
-            found.take(key, parsed.map_err(|_| format!("{name:?} is not a header name")))?;
-        }
-        found.take(key, HeaderValue::from_str(&names.join(", ")))
-    };
-    let allowed_headers = list("cors.allowed_headers", &cors.allowed_headers, found);
-    let exposed_headers = list("cors.exposed_headers", &cors.exposed_headers, found);
-    Some(Cors {
-        origins,
-        any_origin,
-        allowed_headers: allowed_headers?,
-        exposed_headers: exposed_headers?,
-        allow_credentials: cors.allow_credentials && !any_origin,
-        max_age: HeaderValue::from(cors.max_age.0.as_secs()),
-    })
 }
 
 pub(super) fn issuers(
@@ -350,16 +306,6 @@ pub(super) fn http_url(key: &str, text: &str, found: &mut Findings) -> Option<Ur
             format!("{shown:?} is not an http or https URL without credentials")
         }),
     )
-}
-
-fn origin_value(text: &str) -> Option<HeaderValue> {
-    let url = Url::parse(text).ok()?;
-    let is_origin = url.origin().is_tuple() && url.origin().ascii_serialization() == text;
-    is_origin.then(|| HeaderValue::from_str(text).ok())?
-}
-
-fn network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse().ok().map(std::net::IpAddr::into))
 }
 
 fn optional(text: &str) -> Option<&str> {
