@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
 use pingora_proxy::HttpProxy;
 
 use super::StartError;
@@ -25,6 +24,7 @@ use crate::proxy::Proxy;
 use crate::proxy::client_addr::ClientAddresses;
 use crate::proxy::entrance::Entrance;
 use crate::proxy::headers::HeaderPolicy;
+use crate::proxy::headers::names::{NamePattern, Names};
 use crate::proxy::upstream::Upstream;
 use crate::rate_limit::{Limiter, RedisSync, SyncStatus, sweep_until_shutdown};
 use crate::readiness::Readiness;
@@ -227,18 +227,19 @@ impl House {
 
     pub(super) fn proxy(&self, settings: &Settings, sink: &Sink) -> Result<Proxy, StartError> {
         let server = &settings.server;
-        let claim_headers: Vec<HeaderName> = settings
-            .issuers
-            .iter()
-            .flat_map(|issuer| issuer.claim_headers.iter().map(|(name, _)| name.clone()))
-            .collect();
+        let names = Arc::new(Names::new(reserved_headers(settings)));
+        let clients = ClientAddresses::new(
+            server.trusted_proxies.clone(),
+            server.private_hosts.clone(),
+            Arc::clone(&names),
+        );
         Ok(Proxy {
             gate: Arc::clone(&self.gate),
             upstreams: self.upstreams.clone(),
             limiter: Arc::clone(&self.limiter),
             cors: settings.cors.clone(),
-            headers: HeaderPolicy::new(&server.name, &claim_headers)?,
-            clients: ClientAddresses::new(server.trusted_proxies.clone()),
+            headers: HeaderPolicy::new(&server.name, names)?,
+            clients,
             limits: server.limits,
             paths: server.paths,
             readiness: Arc::clone(&self.readiness),
@@ -282,6 +283,13 @@ impl House {
             timeout: settings.server.drain_timeout,
         }
     }
+}
+
+/// What no upstream gets from anybody: what the operator has listed, and what is written from claims.
+fn reserved_headers(settings: &Settings) -> Vec<NamePattern> {
+    let claims = settings.issuers.iter().flat_map(|issuer| &issuer.claim_headers);
+    let claims = claims.map(|(name, _)| NamePattern::from(name));
+    claims.chain(settings.server.strip_headers.iter().cloned()).collect()
 }
 
 /// The store of an embedded engine.

@@ -43,6 +43,8 @@ pub struct Server {
     pub threads: usize,
     pub name: String,
     pub trusted_proxies: Vec<String>,
+    pub private_hosts: Vec<String>,
+    pub strip_headers: Vec<String>,
     pub keepalive_timeout: Span,
     pub header_timeout: Span,
     pub read_timeout: Span,

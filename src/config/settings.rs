@@ -23,9 +23,10 @@ use crate::authz::client::OpenFgaSettings;
 use crate::proxy::connection::Patience;
 use crate::proxy::cors::Cors;
 use crate::proxy::framing::MessageLimits;
+use crate::proxy::headers::names::NamePattern;
 use crate::proxy::upstream::UpstreamSettings;
 use crate::rate_limit::{Limit, Settings as RedisSettings};
-use crate::rules::PathPolicy;
+use crate::rules::{HostPattern, PathPolicy};
 use crate::secret::Secret;
 
 /// Everything that the composition root needs.
@@ -68,6 +69,10 @@ pub struct Server {
     pub name: String,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Names under which private peers may call us.
+    pub private_hosts: Vec<HostPattern>,
+    /// Headers that no upstream gets from anybody.
+    pub strip_headers: Vec<NamePattern>,
     /// How long clients may be silent.
     pub patience: Patience,
     /// How long requests are still taken after SIGTERM.

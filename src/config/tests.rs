@@ -112,6 +112,26 @@ fn an_embedded_engine_shares_redis_only_under_a_name_of_its_own() {
 }
 
 #[test]
+fn what_is_stripped_and_who_is_private_are_names() {
+    let told = problems("server: {strip_headers: 'Remote-User, Authorization, a b, x-*'}");
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "server.strip_headers: \"Authorization\" covers authorization, without which requests \
+             cannot be forwarded",
+            "server.strip_headers: \"a b\" is neither a header name nor, with a * at its end, the \
+             beginning of some",
+            "server.strip_headers: \"x-*\" covers x-request-id, without which requests cannot be \
+             forwarded",
+        ]
+    );
+    let told = problems("server: {private_hosts: 'gateway.prod.svc, gateway:3000, *.svc, a/b'}");
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(told.contains("\"gateway:3000\" has an invalid port"), "{told}");
+}
+
+#[test]
 fn an_origin_that_no_browser_sends_is_told() {
     let told = problems(
         "cors: {allowed_origins: 'https://app.example.com/, *, https://*.com, https://u:geheim@x'}",

@@ -1,14 +1,15 @@
 //! Who is at the other end: the peer itself, or whom trusted proxies report.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use compact_str::{CompactString, ToCompactString};
 use http::HeaderMap;
 use ipnet::IpNet;
 
-use super::headers::{PROTECTED_FAMILY, starts_like};
-use crate::gate::Client;
+use super::headers::names::Names;
+use crate::rules::HostPattern;
 
 /// What the headers say of whoever sends a request, without saying who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +26,16 @@ enum Sender {
 #[derive(Debug)]
 pub struct ClientAddresses {
     trusted: Vec<IpNet>,
+    private_hosts: Vec<HostPattern>,
+    names: Arc<Names>,
     warned: AtomicBool,
 }
 
 impl ClientAddresses {
-    /// Believes forwarding headers of peers in `trusted` only.
-    pub fn new(trusted: Vec<IpNet>) -> Self {
-        Self { trusted, warned: AtomicBool::new(false) }
+    /// Believes forwarding headers of peers in `trusted` only; private peers call us by an address, as
+    /// localhost, or by one of `private_hosts`.
+    pub fn new(trusted: Vec<IpNet>, private_hosts: Vec<HostPattern>, names: Arc<Names>) -> Self {
+        Self { trusted, private_hosts, names, warned: AtomicBool::new(false) }
     }
 
     /// Whether `peer` is one of our own proxies.
@@ -39,18 +43,24 @@ impl ClientAddresses {
         self.trusted.iter().any(|network| network.contains(&peer))
     }
 
-    /// The client of a request that `peer` sent.
-    pub fn find(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
+    /// The client's address, for a request that `peer` sent.
+    pub fn find(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if self.trusts(peer) {
             // A proxy of ours that adds no forwarding header hides who is behind it.
-            let addr = self.rightmost_untrusted(headers).unwrap_or(peer);
-            return Client { addr, is_private_peer: false };
+            return self.rightmost_untrusted(headers).unwrap_or(peer);
         }
-        if !is_private(peer) {
-            return Client { addr: peer, is_private_peer: false };
+        peer
+    }
+
+    /// Whether private answers are for `peer`: from the private network, without anybody between or
+    /// behind it, and in the knowledge of where it asks.
+    pub fn is_private_peer(&self, peer: IpAddr, headers: &HeaderMap, host: Option<&str>) -> bool {
+        let peer = peer.to_canonical();
+        if self.trusts(peer) || !is_private(peer) {
+            return false;
         }
-        let sender = sender(headers);
+        let sender = self.sender(headers);
         if sender == Sender::Relay && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 %peer,
@@ -59,7 +69,18 @@ impl ClientAddresses {
                  share one address and one limit"
             );
         }
-        Client { addr: peer, is_private_peer: sender == Sender::Direct }
+        sender == Sender::Direct && self.is_private_host(host)
+    }
+
+    /// For its browser, a page whose name has come to resolve to our address is of our own origin; an
+    /// address, or a name that only our network gives out, is none that a stranger can have.
+    fn is_private_host(&self, host: Option<&str>) -> bool {
+        // Only HTTP/1.0 can do without Host, and whoever is to have private answers can send one.
+        let Some(host) = host else { return false };
+        host.starts_with('[')
+            || host.parse::<Ipv4Addr>().is_ok()
+            || host == "localhost"
+            || self.private_hosts.iter().any(|private| private.matches(host))
     }
 
     /// Reads X-Forwarded-For from the right, where our own proxies have written, up to the first
@@ -82,31 +103,21 @@ impl ClientAddresses {
         }
         last_trusted
     }
-}
 
-fn sender(headers: &HeaderMap) -> Sender {
-    let mut sender = Sender::Direct;
-    for (name, value) in headers {
-        match name.as_str() {
-            "forwarded"
-            | "via"
-            | "x-real-ip"
-            | "x-client-ip"
-            | "x-cluster-client-ip"
-            | "x-original-forwarded-for"
-            | "x-envoy-external-address"
-            | "true-client-ip"
-            | "cf-connecting-ip"
-            | "fastly-client-ip" => return Sender::Relay,
-            name if starts_like(name, PROTECTED_FAMILY) => return Sender::Relay,
-            "origin" => sender = Sender::Page,
-            "sec-fetch-site" if !matches!(value.as_bytes(), b"none" | b"same-origin") => {
-                sender = Sender::Page;
+    fn sender(&self, headers: &HeaderMap) -> Sender {
+        let mut sender = Sender::Direct;
+        for (name, value) in headers {
+            match name.as_str() {
+                "origin" => sender = Sender::Page,
+                "sec-fetch-site" if !matches!(value.as_bytes(), b"none" | b"same-origin") => {
+                    sender = Sender::Page;
+                }
+                name if self.names.marks_relay(name) => return Sender::Relay,
+                _ => {}
             }
-            _ => {}
         }
+        sender
     }
-    sender
 }
 
 /// The entries of a comma list behind the last one that is not printable ASCII, and whether that is
@@ -175,98 +186,4 @@ fn is_private(addr: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn client(trusted: &[&str], peer: &str, headers: &[(&str, &str)]) -> Client {
-        let trusted = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-        }
-        ClientAddresses::new(trusted).find(peer.parse().unwrap(), &map)
-    }
-
-    #[test]
-    fn forwarding_headers_count_only_from_trusted_proxies_and_from_the_right() {
-        let net = ["10.0.0.0/8"];
-        let cases: [(&[&str], &str, &str, &str); 7] = [
-            (&[], "10.0.0.1", "1.2.3.4", "10.0.0.1"),
-            (&net, "10.0.0.1", "1.2.3.4", "1.2.3.4"),
-            (&net, "10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
-            (&net, "10.0.0.1", "6.6.6.6, nonsense, 10.0.0.2", "10.0.0.2"),
-            (&net, "9.9.9.9", "1.2.3.4", "9.9.9.9"),
-            (&net, "::ffff:10.0.0.1", "1.2.3.4:5678", "1.2.3.4"),
-            (&net, "10.0.0.1", "[2001:db8::1]", "2001:db8::1"),
-        ];
-        for (trusted, peer, value, expected) in cases {
-            let found = client(trusted, peer, &[("x-forwarded-for", value)]);
-            assert_eq!(found.addr, expected.parse::<IpAddr>().unwrap(), "{peer} {value}");
-            assert!(!found.is_private_peer, "{peer} {value}");
-        }
-    }
-
-    #[test]
-    fn several_header_lines_read_as_one_list() {
-        let lines = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.2.3.4, 10.0.0.9")];
-        assert_eq!(client(&["10.0.0.0/8"], "10.0.0.1", &lines).addr.to_string(), "1.2.3.4");
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_hide_nobody() {
-        let trusted = ClientAddresses::new(vec!["10.0.0.0/8".parse().unwrap()]);
-        let cases: [(&[u8], &str); 4] = [
-            (b"\xff, 1.2.3.4", "1.2.3.4"),
-            (b"6.6.6.6, \xff, 1.2.3.4, 10.0.0.9", "1.2.3.4"),
-            (b"6.6.6.6, \xff, 10.0.0.9", "10.0.0.9"),
-            (b"6.6.6.6, 1.2.3.4\xff", "10.0.0.1"),
-        ];
-        for (value, expected) in cases {
-            let value = http::HeaderValue::from_bytes(value).unwrap();
-            let headers =
-                HeaderMap::from_iter([(http::HeaderName::from_static("x-forwarded-for"), value)]);
-            let found = trusted.find("10.0.0.1".parse().unwrap(), &headers);
-            assert_eq!(found.addr.to_string(), expected, "{headers:?}");
-        }
-    }
-
-    #[test]
-    fn a_page_of_another_origin_is_no_private_peer() {
-        let is_private =
-            |headers: &[(&str, &str)]| client(&[], "10.1.2.3", headers).is_private_peer;
-        assert!(is_private(&[("sec-fetch-site", "none")]));
-        assert!(is_private(&[("sec-fetch-site", "same-origin")]));
-        assert!(!is_private(&[("sec-fetch-site", "cross-site")]));
-        assert!(!is_private(&[("sec-fetch-site", "same-site")]));
-        assert!(!is_private(&[("origin", "https://evil.example")]));
-    }
-
-    #[test]
-    fn addresses_read_as_the_standard_library_writes_them() {
-        for addr in ["0.0.0.0", "192.0.2.255", "10.1.20.100", "::1", "2001:db8::7"] {
-            assert_eq!(address_text(addr.parse().unwrap()), addr);
-        }
-    }
-
-    #[test]
-    fn only_a_direct_peer_on_the_private_network_is_private() {
-        for peer in ["127.0.0.1", "10.1.2.3", "192.168.0.9", "100.64.0.1", "::1", "fd00::1"] {
-            assert!(client(&[], peer, &[]).is_private_peer, "{peer}");
-            for header in [
-                "x-forwarded-for",
-                "X-Forwarded-Proto",
-                "x_forwarded_host",
-                "Forwarded",
-                "x-real-ip",
-                "via",
-                "cf-connecting-ip",
-            ] {
-                assert!(!client(&[], peer, &[(header, "x")]).is_private_peer, "{peer} {header}");
-            }
-        }
-        assert!(!client(&["10.0.0.0/8"], "10.0.0.1", &[]).is_private_peer, "one of our proxies");
-        for peer in ["8.8.8.8", "100.128.0.1", "2001:db8::1"] {
-            assert!(!client(&[], peer, &[]).is_private_peer, "{peer}");
-        }
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use super::headers::X_REQUEST_ID;
 use super::respond::{self, Reply};
 use super::{Proxy, cors, framing, limit_headers, local, request_id};
 use crate::gate::rejection::Advice;
-use crate::gate::{Reason, Rejection, Request, Standings};
+use crate::gate::{Client, Reason, Rejection, Request, Standings};
 use crate::metrics::NO_RULE;
 use crate::rules::{RawTarget, Target, TargetError};
 
@@ -31,8 +31,7 @@ impl Proxy {
         ctx.request_id =
             request_id::find_or_make(&header.headers, ctx.is_trusted_peer, ctx.started);
         ctx.origin = self.cors.allowed_origin(&header.headers);
-        let client = self.clients.find(ctx.peer, &header.headers);
-        ctx.client = client.addr;
+        ctx.client = self.clients.find(ctx.peer, &header.headers);
         let host = header.headers.get(http::header::HOST);
         if let Err(reason) = framing::check(session, host.is_some(), &self.limits) {
             let rejection = match reason {
@@ -48,6 +47,9 @@ impl Proxy {
             Ok(target) => target,
             Err(reason) => return self.reject(Rejection::early(reason), ctx),
         };
+        let is_private_peer =
+            self.clients.is_private_peer(ctx.peer, &header.headers, target.host());
+        let client = Client { addr: ctx.client, is_private_peer };
         if let Some(reply) = local::answer(self, &header.method, target.path().as_str(), client) {
             return match reply {
                 Ok(reply) => {

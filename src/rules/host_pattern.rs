@@ -14,7 +14,8 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, HostError> {
+    /// Reads a host without a port, or `*.` and one.
+    pub fn parse(text: &str) -> Result<Self, HostError> {
         match text.strip_prefix("*.") {
             None => Ok(Self::Exact(parse_host(text)?.into())),
             // An address has no names below it.
@@ -24,6 +25,17 @@ impl HostPattern {
                 Err(HostError::NotAHost)
             }
             Some(suffix) => Ok(Self::Below(parse_host(suffix)?.into())),
+        }
+    }
+
+    /// Whether it is for `host`, spelled as [`Target::host`](super::Target::host) does.
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(exact) => **exact == *host,
+            Self::Below(suffix) => host
+                .strip_suffix(&**suffix)
+                .and_then(|labels| labels.strip_suffix('.'))
+                .is_some_and(|labels| !labels.is_empty()),
         }
     }
 }

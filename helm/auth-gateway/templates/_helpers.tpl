@@ -52,3 +52,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- trim $text -}}
 {{- end -}}
+
+{{/* Names that only the cluster gives out, from the shortest on, and what is configured. */}}
+{{- define "auth-gateway.privateHosts" -}}
+{{- $name := include "auth-gateway.fullname" . -}}
+{{- $below := printf "%s.%s" $name .Release.Namespace -}}
+{{- $own := list $name $below (printf "%s.svc" $below) (printf "%s.svc.cluster.local" $below) -}}
+{{- join "," (concat $own (compact (list .Values.network.privateHosts))) -}}
+{{- end }}

@@ -1,4 +1,4 @@
-//! Lists of what is believed and answered at the edge: networks and origins.
+//! Lists of what is believed, stripped and answered at the edge: networks, hosts, header names, origins.
 
 use std::fmt::Display;
 
@@ -8,12 +8,22 @@ use ipnet::IpNet;
 use super::Findings;
 use crate::config::file;
 use crate::proxy::cors::{Cors, Origins};
+use crate::proxy::headers::names::NamePattern;
+use crate::rules::HostPattern;
 
 pub(super) fn trusted_proxies(texts: &[String], found: &mut Findings) -> Vec<IpNet> {
     each("server.trusted_proxies", texts, found, |text| {
         let address = || text.parse().ok().map(std::net::IpAddr::into);
         text.parse().ok().or_else(address).ok_or("is not an address or a network like 10.0.0.0/8")
     })
+}
+
+pub(super) fn private_hosts(texts: &[String], found: &mut Findings) -> Vec<HostPattern> {
+    each("server.private_hosts", texts, found, HostPattern::parse)
+}
+
+pub(super) fn strip_headers(texts: &[String], found: &mut Findings) -> Vec<NamePattern> {
+    each("server.strip_headers", texts, found, NamePattern::parse)
 }
 
 /// What the entries of a list mean; those that mean nothing are told one by one.

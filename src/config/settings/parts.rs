@@ -37,6 +37,8 @@ pub(super) fn server(server: &file::Server, found: &mut Findings) -> Option<Serv
         threads,
         name: server.name.clone(),
         trusted_proxies: edge::trusted_proxies(&server.trusted_proxies, found),
+        private_hosts: edge::private_hosts(&server.private_hosts, found),
+        strip_headers: edge::strip_headers(&server.strip_headers, found),
         patience: Patience {
             // A new connection is idle until its first byte.
             keepalive: server.keepalive_timeout.0.max(Duration::from_secs(1)),
