@@ -24,6 +24,7 @@ use crate::authz::engine::{EngineError, Store};
 use crate::config::Settings;
 use crate::metrics::MetricsError;
 use crate::proxy::Proxy;
+use crate::proxy::entrance::Entrance;
 use crate::rate_limit::LimiterError;
 use crate::reload::ReloadError;
 use crate::rules::RuleFile;
@@ -140,8 +141,8 @@ fn serve(settings: &Settings, house: &House, proxy: Proxy, jobs: Jobs) {
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
 
-    let proxy = pingora_proxy::http_proxy(&server.configuration, proxy);
-    let mut gateway = Service::new("gateway".to_owned(), house.entrance(proxy, settings));
+    let entrance = Entrance::new(&server.configuration, proxy, settings.server.patience);
+    let mut gateway = Service::new("gateway".to_owned(), entrance);
     let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
     gateway
         .add_listener(ListenerConfig::tcp(settings.server.listen.to_string()).l4_buffer(buffers));

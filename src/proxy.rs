@@ -17,6 +17,7 @@ mod hooks;
 mod limit_headers;
 mod local;
 mod receive;
+mod refused_head;
 mod request_id;
 pub mod respond;
 mod upgrade;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use pingora_proxy::HttpProxy;
-
 use super::StartError;
 use super::drain::Drain;
 use super::gauges::Gauges;
@@ -22,7 +20,6 @@ use crate::gate::{CommonLimits, Gate};
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::proxy::client_addr::ClientAddresses;
-use crate::proxy::entrance::Entrance;
 use crate::proxy::headers::HeaderPolicy;
 use crate::proxy::headers::names::{NamePattern, Names};
 use crate::proxy::upstream::Upstream;
@@ -247,11 +244,6 @@ impl House {
             access_log: settings.log.access.then(|| sink.clone()),
             clock: Arc::clone(&self.clock),
         })
-    }
-
-    /// The traffic port: the proxy behind connections that mind their clients.
-    pub(super) fn entrance(&self, proxy: HttpProxy<Proxy>, settings: &Settings) -> Entrance {
-        Entrance::new(proxy, settings.server.patience, Arc::clone(&self.metrics))
     }
 
     pub(super) fn admin(&self, settings: &Settings) -> Admin {

@@ -6,6 +6,7 @@
 //! upstream's silence, since Pingora reads from the client while it waits for an answer; except
 //! where it waits for an upstream to take a body, so that Pingora keeps its own timer there.
 
+mod patience;
 mod stream;
 
 use std::io;
@@ -15,68 +16,17 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use pingora::prelude::Error;
 use pingora::protocols::Stream;
 use pingora_proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::respond;
+pub use patience::{Overdue, Patience};
+
+use super::receive::ip_of;
+use super::refused_head::{HeadRefusals, RefusedHead, reason_behind};
 use crate::clock::timer_now;
 use crate::gate::Reason;
-use crate::gate::rejection::Advice;
-use crate::metrics::{Metrics, NO_RULE};
-
-/// How long a connection may be silent.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// The client, between requests.
-    pub keepalive: Duration,
-    /// The client, from the first byte of a request's head to the last.
-    pub head: Duration,
-    /// The client, while it sends a body.
-    pub read: Duration,
-    /// The client, while it takes an answer.
-    pub write: Duration,
-    /// Both sides, once it is a WebSocket.
-    pub websocket: Duration,
-    /// Bytes of a head that may have arrived without its end.
-    pub head_bytes: usize,
-}
-
-/// Who was silent for too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Overdue {
-    /// The client, in the middle of a head.
-    #[error("the client has not finished its request's head in time")]
-    Head,
-    /// The client, in the middle of a body.
-    #[error("the client has stopped sending")]
-    Body,
-    /// The upstream.
-    #[error("the upstream has not answered in time")]
-    Answer,
-    /// The client, to whom an answer is written.
-    #[error("the client has stopped reading")]
-    Reading,
-    /// Both ends of a tunnel.
-    #[error("the tunnel was idle for too long")]
-    Tunnel,
-}
-
-impl Overdue {
-    /// What `error` comes from, if it is this.
-    pub fn behind(error: &Error) -> Option<Self> {
-        let cause = error.root_cause().downcast_ref::<io::Error>()?;
-        cause.get_ref()?.downcast_ref::<Self>().copied()
-    }
-}
-
-impl From<Overdue> for io::Error {
-    fn from(overdue: Overdue) -> Self {
-        Self::new(io::ErrorKind::TimedOut, overdue)
-    }
-}
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,8 +55,8 @@ const UNTOLD: u32 = 8;
 pub(super) struct Connection {
     stream: Stream,
     patience: Patience,
-    metrics: Arc<Metrics>,
-    /// An [`Awaited`]. This and the next three are set from the proxy's hooks, which get at the
+    refusals: Arc<HeadRefusals>,
+    /// An [`Awaited`]. This and the next four are set from the proxy's hooks, which get at the
     /// stream through a shared reference but run in the task that polls it.
     awaited: AtomicU8,
     /// The upstream's time for the next part of its answer, in milliseconds.
@@ -115,6 +65,8 @@ pub(super) struct Connection {
     has_progressed: AtomicBool,
     /// What has arrived of a head, or before it.
     head_bytes: AtomicUsize,
+    head_lines: AtomicUsize,
+    is_refused: bool,
     read_due: Instant,
     write_due: Option<Instant>,
     /// Bytes that the client had acknowledged when the wait for it to take more began.
@@ -124,15 +76,17 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, patience: Patience, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(stream: Stream, patience: Patience, refusals: Arc<HeadRefusals>) -> Self {
         Self {
             stream,
             patience,
-            metrics,
+            refusals,
             awaited: AtomicU8::new(Awaited::Request as u8),
             answer_millis: AtomicU64::new(0),
             has_progressed: AtomicBool::new(true),
             head_bytes: AtomicUsize::new(0),
+            head_lines: AtomicUsize::new(0),
+            is_refused: false,
             read_due: timer_now(),
             write_due: None,
             taken: None,
@@ -155,6 +109,7 @@ impl Connection {
         self.awaited.store(awaited as u8, Ordering::Relaxed);
         if awaited == Awaited::Request {
             self.head_bytes.store(0, Ordering::Relaxed);
+            self.head_lines.store(0, Ordering::Relaxed);
         }
         self.progresses();
     }
@@ -213,8 +168,14 @@ impl Connection {
             }
             // It has to be whole in time, however many parts it comes in.
             Awaited::Head => *head_bytes += bytes.len(),
-            Awaited::Body | Awaited::Answer | Awaited::Tunnel => self.progresses(),
+            Awaited::Body | Awaited::Answer | Awaited::Tunnel => return self.progresses(),
         }
+        *self.head_lines.get_mut() += memchr::memchr_iter(b'\n', bytes).count();
+    }
+
+    /// Whether there is no request yet.
+    fn is_before_request(&self) -> bool {
+        matches!(self.awaited(), Awaited::Request | Awaited::Head)
     }
 
     /// Nothing to read: ready when the wait has been too long.
@@ -240,11 +201,28 @@ impl Connection {
     /// Tells a client why its head is not read to the end. There is no request yet to answer in full,
     /// and whoever does not take the answer has the connection closed all the same.
     fn refuse_head(&mut self, reason: Reason, cx: &mut Context<'_>) {
-        self.metrics.count_rejection(NO_RULE, reason.word());
+        if std::mem::replace(&mut self.is_refused, true) {
+            return;
+        }
+        let socket = self.stream.get_socket_digest();
+        let head = RefusedHead {
+            reason,
+            client: ip_of(socket.as_ref().and_then(|socket| socket.peer_addr())),
+            received: *self.head_bytes.get_mut(),
+            took: self.head_took(),
+        };
+        let answer = self.refusals.refuse(&head);
         let stream = Pin::new(&mut self.stream);
-        if stream.poll_write(cx, refusal(reason).as_bytes()).is_ready() {
+        if stream.poll_write(cx, &answer).is_ready() {
             let _ = Pin::new(&mut self.stream).poll_flush(cx);
         }
+    }
+
+    /// How long a head has been coming, as far as anybody had to wait for it.
+    fn head_took(&self) -> Duration {
+        let has_waited = !self.has_progressed.load(Ordering::Relaxed);
+        let began = self.read_due.checked_sub(self.read_patience()).filter(|_| has_waited);
+        began.map_or(Duration::ZERO, |began| timer_now().saturating_duration_since(began))
     }
 
     /// A socket is writable only once a third of its buffer has become free, which takes a slow
@@ -283,17 +261,6 @@ impl Connection {
             self.write_due = None;
         }
     }
-}
-
-/// An answer in full, for want of a request.
-fn refusal(reason: Reason) -> String {
-    let body = respond::document(reason, &Advice::None, None);
-    format!(
-        "HTTP/1.1 {}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
-         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}",
-        respond::status(reason),
-        body.len()
-    )
 }
 
 /// Ready from `due` on. The timer is moved when it would go off too late, or has gone off too early.
@@ -341,6 +308,12 @@ impl AsyncWrite for Connection {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.is_before_request() {
+            // Pingora answers by itself, without a hook, what it cannot parse.
+            let lines = *this.head_lines.get_mut();
+            this.refuse_head(reason_behind(buf, lines), cx);
+            return Poll::Ready(Ok(buf.len()));
+        }
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.mind_write(written, cx)
     }
@@ -350,6 +323,10 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.is_before_request() {
+            let first = bufs.iter().find(|buf| !buf.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |buf| buf));
+        }
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.mind_write(written, cx)

@@ -7,23 +7,25 @@ use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
+use pingora::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 
 use super::Proxy;
 use super::connection::{Awaited, Connection, Patience};
-use crate::metrics::Metrics;
+use super::refused_head::HeadRefusals;
 
 /// The application of the traffic listener.
 pub struct Entrance {
     proxy: Arc<HttpProxy<Proxy>>,
     patience: Patience,
-    metrics: Arc<Metrics>,
+    refusals: Arc<HeadRefusals>,
 }
 
 impl Entrance {
     /// The entrance of `proxy`.
-    pub fn new(proxy: HttpProxy<Proxy>, patience: Patience, metrics: Arc<Metrics>) -> Self {
-        Self { proxy: Arc::new(proxy), patience, metrics }
+    pub fn new(conf: &Arc<ServerConf>, proxy: Proxy, patience: Patience) -> Self {
+        let refusals = Arc::new(proxy.head_refusals());
+        Self { proxy: Arc::new(pingora_proxy::http_proxy(conf, proxy)), patience, refusals }
     }
 }
 
@@ -34,7 +36,7 @@ impl ServerApp for Entrance {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let connection = Connection::new(stream, self.patience, Arc::clone(&self.metrics));
+        let connection = Connection::new(stream, self.patience, Arc::clone(&self.refusals));
         let mut session = ServerSession::new_http1(Box::new(connection));
         session.set_keepalive(Some(PINGORA_WAITS));
         let mut next = self.proxy.process_new_http(session, shutdown).await;

@@ -26,7 +26,7 @@ impl Proxy {
     /// Looks at a request: answers, refuses or admits it.
     pub(super) async fn receive(&self, session: &Session, ctx: &mut Context) -> Verdict {
         let header = session.req_header();
-        ctx.peer = peer_address(session);
+        ctx.peer = ip_of(session.client_addr());
         ctx.is_trusted_peer = self.clients.trusts(ctx.peer);
         ctx.request_id =
             request_id::find_or_make(&header.headers, ctx.is_trusted_peer, ctx.started);
@@ -159,8 +159,9 @@ impl Proxy {
     }
 }
 
-fn peer_address(session: &Session) -> IpAddr {
-    match session.client_addr() {
+/// The address of a peer that has one.
+pub(super) fn ip_of(peer: Option<&SocketAddr>) -> IpAddr {
+    match peer {
         Some(SocketAddr::Inet(addr)) => addr.ip().to_canonical(),
         Some(SocketAddr::Unix(_)) | None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     }

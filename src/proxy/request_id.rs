@@ -23,7 +23,7 @@ pub(super) fn find_or_make(headers: &HeaderMap, is_trusted_peer: bool, now: Now)
 
 /// A UUID of version 7: sorts by time, and reveals nothing but it. Not a secret, so a fast generator
 /// will do.
-fn make(now: Now) -> HeaderValue {
+pub(super) fn make(now: Now) -> HeaderValue {
     let mut random = [0u8; 10];
     RANDOM.with_borrow_mut(|rng| rng.fill(&mut random));
     let id = Builder::from_unix_timestamp_millis(now.unix_millis(), &random).into_uuid();

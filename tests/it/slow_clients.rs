@@ -25,11 +25,14 @@ fn a_head_that_trickles_is_refused_before_it_is_a_request() {
         world.upstream.take_requests();
         wire.send("GET /public/page HTTP/1.1\r\nHost: a").await;
         let refusal = wire.reply("GET").await.unwrap();
-        assert_eq!((refusal.status, refusal.reason().as_str()), (408, "slow_request"));
+        let id = refusal.refused(408, "slow_request").header("x-request-id").to_owned();
         assert!(wire.rest().await.is_empty());
         world.upstream.saw_nothing();
         let labels = [("reason", "slow_request"), ("rule", "none")];
         assert_eq!(world.gateway.metric("auth_gateway_rejections_total", &labels).await, Some(1.0));
+        let line = world.gateway.await_access(|line| line["request_id"] == id.as_str()).await;
+        assert_eq!((&line["outcome"], &line["status"]), (&"slow_request".into(), &408.into()));
+        assert!(line["duration_us"].as_u64().is_some_and(|micros| micros >= 300_000), "{line}");
     });
 }
 

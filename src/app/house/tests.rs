@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::clock::{Clock, Now};
 use crate::config::{self, Overrides};
+use crate::proxy::entrance::Entrance;
 
 /// Panics while it is told to.
 #[derive(Debug, Default)]
@@ -63,8 +64,8 @@ async fn a_panic_costs_its_request_and_no_other() {
     let clock = Arc::new(BrokenClock::default());
     let mut proxy = house.proxy(&settings, &Sink::default()).unwrap();
     proxy.readiness = Arc::new(Readiness::new(clock.clone()));
-    let proxy = pingora_proxy::http_proxy(&Arc::new(ServerConf::default()), proxy);
-    let entrance = Arc::new(house.entrance(proxy, &settings));
+    let conf = Arc::new(ServerConf::default());
+    let entrance = Arc::new(Entrance::new(&conf, proxy, settings.server.patience));
 
     clock.is_broken.store(true, Ordering::SeqCst);
     let answer = exchange(&entrance, "/health").await;

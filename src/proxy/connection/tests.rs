@@ -1,6 +1,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::*;
+use crate::clock::SystemClock;
+use crate::metrics::Metrics;
 
 const PATIENCE: Patience = Patience {
     keepalive: secs(75),
@@ -19,7 +21,8 @@ const fn secs(secs: u64) -> Duration {
 fn connect() -> (Connection, DuplexStream, Arc<Metrics>) {
     let (ours, client) = tokio::io::duplex(1024);
     let metrics = Arc::new(Metrics::new().unwrap());
-    (Connection::new(Box::new(ours), PATIENCE, Arc::clone(&metrics)), client, metrics)
+    let refusals = HeadRefusals::new(Arc::clone(&metrics), None, Arc::new(SystemClock));
+    (Connection::new(Box::new(ours), PATIENCE, Arc::new(refusals)), client, metrics)
 }
 
 /// Reads until something is wrong or nothing comes any more: when, and why.
@@ -132,6 +135,27 @@ async fn a_head_may_not_grow_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_answered_before_there_is_a_request_is_answered_by_us() {
+    for (lines, reason) in [(1, Reason::BadRequest), (300, Reason::HeadersTooLarge)] {
+        let (mut connection, mut client, metrics) = connect();
+        client.write_all(&b"x\n".repeat(lines)).await.unwrap();
+        let mut buf = [0; 1024];
+        assert!(connection.read(&mut buf).await.unwrap() > 0);
+        for part in ["HTTP/1.1 400 Bad Request\r\nServer: Pingora\r\n", "\r\n", "body"] {
+            connection.write_all(part.as_bytes()).await.unwrap();
+        }
+        let parts = [io::IoSlice::new(b""), io::IoSlice::new(b"more")];
+        assert!(connection.write_vectored(&parts).await.unwrap() > 0);
+        drop(connection);
+        was_told(client, reason).await;
+        let counted = String::from_utf8(metrics.render().unwrap()).unwrap();
+        let series = format!(r#"{{reason="{}",rule="none"}} 1"#, reason.word());
+        assert!(counted.contains(&series), "{counted}");
+        assert!(counted.contains(r#"requests_total{rule="none",status="4xx"} 1"#), "{counted}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_part_of_a_body_and_of_an_answer_renews_the_wait() {
     let (mut connection, client, _) = connect();
     connection.awaits(Awaited::Body);
@@ -179,6 +203,7 @@ async fn a_short_wait_after_a_long_one_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_is_left() {
     let (mut connection, mut client, _) = connect();
+    connection.awaits(Awaited::Answer);
     let body = [b'x'; 4096];
     let began = timer_now();
     let reader = tokio::spawn(async move {
