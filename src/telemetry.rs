@@ -5,6 +5,8 @@
 
 mod libraries;
 mod panics;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::io::Write;
 use std::sync::Arc;

@@ -95,6 +95,18 @@ impl AlgorithmSet {
         self.0 & Self::bit(algorithm) != 0
     }
 
+    pub(super) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn is_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     fn bit(algorithm: Algorithm) -> u16 {
         1 << algorithm as u16
     }

@@ -12,12 +12,13 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use self::fetch::{FetchError, KeySource};
-use self::jwks::KeySet;
+use self::jwks::{KeySet, LeftOut};
 use super::Refusal;
 use super::jwt::Jws;
 use crate::clock::{Now, SharedClock};
 
 pub(in crate::authn) mod discovery;
+mod ed25519;
 pub(in crate::authn) mod fetch;
 mod jwk;
 pub(in crate::authn) mod jwks;
@@ -29,9 +30,9 @@ mod tests;
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(1);
 /// Longest pause after a failed refresh while the old keys serve.
 const RETRY_WITH_KEYS: Duration = Duration::from_secs(15);
-/// Time between two fetches that unknown kids may cause.
+/// Time between two fetches that tokens may cause.
 const COOL_DOWN: Duration = Duration::from_secs(5);
-/// How long a request waits for the fetch that its kid caused.
+/// How long a request waits for the fetch that its token caused.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// What all issuers' keys tell the rest of the process.
@@ -97,7 +98,20 @@ struct Loaded {
     at: Now,
 }
 
-/// The last fetch that an unknown kid caused. `done` holds whether it brought a key set.
+impl Loaded {
+    fn verify(&self, jws: &Jws<'_>) -> Result<(), Refusal> {
+        let mut verdict = Err(Refusal::UnknownKey);
+        for key in self.set.find(jws.header.kid.as_deref(), jws.header.algorithm)? {
+            verdict = jws.verify(key);
+            if verdict.is_ok() {
+                break;
+            }
+        }
+        verdict
+    }
+}
+
+/// The last fetch that a token caused. `done` holds whether it brought a key set.
 #[derive(Debug)]
 struct Refetch {
     started: Now,
@@ -126,33 +140,41 @@ impl IssuerKeys {
 
     /// Verifies a token's signature and returns until when, in milliseconds on the monotonic clock,
     /// the key may be believed.
+    ///
+    /// A token that no current key verifies may have been signed with a newer one, under a name that
+    /// is new or, where the issuer was rebuilt, under an old one.
     pub(super) async fn verify(self: &Arc<Self>, jws: &Jws<'_>, now: Now) -> Result<u64, Refusal> {
-        if let Some(verified) = self.verify_with_current(jws, now)? {
-            return verified;
-        }
-        if jws.header.kid.is_none() {
-            return Err(Refusal::UnknownKey);
-        }
+        let seen = self.believed(now)?;
+        let refusal = match seen.verify(jws) {
+            Ok(()) => return Ok(self.believed_until(&seen)),
+            // Nothing tells which key it asks for.
+            Err(Refusal::UnknownKey) if jws.header.kid.is_none() => {
+                return Err(Refusal::UnknownKey);
+            }
+            Err(refusal) => refusal,
+        };
         if !self.refetch(now).await {
-            return Err(Refusal::KeysUnavailable);
+            // Without the key nothing can be said. With one that is believed there is a verdict, and
+            // what would verify under a key that nobody has seen is not known to exist.
+            let is_undecided = refusal == Refusal::UnknownKey;
+            return Err(if is_undecided { Refusal::KeysUnavailable } else { refusal });
         }
-        self.verify_with_current(jws, self.clock.now())?.unwrap_or(Err(Refusal::UnknownKey))
+        let newest = self.believed(self.clock.now())?;
+        if Arc::ptr_eq(&newest, &seen) {
+            return Err(refusal);
+        }
+        newest.verify(jws).map(|()| self.believed_until(&newest))
     }
 
-    /// `None` when the current keys do not have the one that the token names.
-    fn verify_with_current(
-        &self,
-        jws: &Jws<'_>,
-        now: Now,
-    ) -> Result<Option<Result<u64, Refusal>>, Refusal> {
-        let loaded = self.current.load();
-        let loaded = loaded.as_deref().ok_or(Refusal::KeysUnavailable)?;
-        if now.since(loaded.at) > self.life.hard {
-            return Err(Refusal::KeysUnavailable);
-        }
-        let believed_until = loaded.at.mono_millis_after(self.life.hard);
-        let key = loaded.set.find(jws.header.kid.as_deref(), jws.header.algorithm);
-        Ok(key.map(|key| jws.verify(key).map(|()| believed_until)))
+    /// The current keys, while they are young enough.
+    fn believed(&self, now: Now) -> Result<Arc<Loaded>, Refusal> {
+        let loaded = self.current.load_full().ok_or(Refusal::KeysUnavailable)?;
+        let is_young = now.since(loaded.at) <= self.life.hard;
+        if is_young { Ok(loaded) } else { Err(Refusal::KeysUnavailable) }
+    }
+
+    fn believed_until(&self, loaded: &Loaded) -> u64 {
+        loaded.at.mono_millis_after(self.life.hard)
     }
 
     /// Fetches the keys once for all who wait, unless that was tried within the cool-down. Returns
@@ -176,7 +198,7 @@ impl IssuerKeys {
         let keys = Arc::clone(self);
         // A task of its own: the client that caused the fetch may go away, the others still wait.
         tokio::spawn(async move {
-            tracing::info!(issuer = %keys.issuer, "fetching keys because of an unknown kid");
+            tracing::info!(issuer = %keys.issuer, "fetching keys because none verifies a token");
             sender.send_replace(Some(keys.fetch().await));
         });
         done
@@ -199,7 +221,9 @@ impl IssuerKeys {
 
     fn install(&self, set: KeySet) {
         let loaded = Arc::new(Loaded { set, at: self.clock.now() });
-        match self.current.swap(Some(Arc::clone(&loaded))) {
+        let previous = self.current.swap(Some(Arc::clone(&loaded)));
+        self.tell_left_out(&loaded.set, previous.as_deref().map(|previous| &previous.set));
+        match previous {
             None => {
                 tracing::info!(issuer = %self.issuer, keys = loaded.set.len(), "keys loaded");
                 self.events.first_loaded();
@@ -210,6 +234,15 @@ impl IssuerKeys {
                 self.events.generation.fetch_add(1, Ordering::AcqRel);
             }
             Some(_) => {}
+        }
+    }
+
+    /// Tells of the entries that cannot be used, once for as long as the issuer serves them.
+    fn tell_left_out(&self, set: &KeySet, previous: Option<&KeySet>) {
+        let told = previous.map(KeySet::left_out).unwrap_or_default();
+        for entry in set.left_out().iter().filter(|entry| !told.contains(entry)) {
+            let LeftOut { kid, reason } = entry;
+            tracing::warn!(issuer = %self.issuer, kid, %reason, "key left out of the key set");
         }
     }
 

@@ -169,6 +169,12 @@ impl Issuer {
         self.state.keys.write().publish(algorithm)
     }
 
+    /// Publishes a further key under a `kid` that others may have: one of another type, or, after
+    /// [`Issuer::remove_key`], other material, as an issuer does that was rebuilt.
+    pub fn publish_key_as(&self, kid: &str, algorithm: Algorithm) -> Result<(), KeyError> {
+        self.state.keys.write().publish_as(kid, algorithm)
+    }
+
     /// Signs with this published key from now on; `false` when there is none of that name.
     pub fn activate_key(&self, kid: &str) -> bool {
         self.state.keys.write().activate(kid)

@@ -21,6 +21,7 @@ mod forwarding;
 mod guide;
 mod harness;
 mod interop;
+mod keys;
 mod lifecycle;
 mod limits;
 mod objects;

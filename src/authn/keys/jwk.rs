@@ -1,11 +1,14 @@
 //! One JSON Web Key (RFC 7517, 7518 section 6, 8037), accepted strictly.
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
-use super::roca;
+use super::{ed25519, roca};
 use crate::authn::algorithm::{Algorithm, AlgorithmSet};
 use crate::authn::jwt::is_legal_kid;
 
@@ -30,12 +33,15 @@ pub(super) enum Unusable {
     /// `alg` is unknown or contradicts the type.
     #[error("algorithm does not fit the type")]
     Algorithm,
-    /// A number is missing, not canonical base64url, of wrong length, or weak.
+    /// A number is missing, not canonical base64url, of wrong length, weak, or no point of the curve.
     #[error("unusable key material")]
     Material,
     /// `kid` is no text of up to 256 characters.
     #[error("unusable kid")]
     Kid,
+    /// Each of them would be tried for a token.
+    #[error("too many keys of one kid and algorithm")]
+    Namesakes,
 }
 
 impl VerifyingKey {
@@ -64,11 +70,29 @@ impl VerifyingKey {
         &self.material
     }
 
-    /// Whether a signature that one verifies, the other verifies too.
+    /// Whether both are one key, for whatever algorithms each is listed.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.kid == other.kid
-            && self.algorithms == other.algorithms
-            && self.fingerprint == other.fingerprint
+        self.kid == other.kid && self.has_material_of(other)
+    }
+
+    pub(super) fn has_material_of(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+
+    /// Whether every token that this key verifies, the other verifies too.
+    pub(super) fn is_covered_by(&self, other: &Self) -> bool {
+        self.is_same(other) && self.algorithms.is_within(other.algorithms)
+    }
+
+    /// Whether a token may name either.
+    pub(super) fn is_confusable_with(&self, other: &Self) -> bool {
+        self.kid == other.kid && self.algorithms.overlaps(other.algorithms)
+    }
+
+    /// Takes over what the same key is listed for elsewhere (RFC 7517 section 4.4 binds an entry to
+    /// one algorithm).
+    pub(super) fn serve_also(&mut self, algorithms: AlgorithmSet) {
+        self.algorithms = self.algorithms.union(algorithms);
     }
 }
 
@@ -136,17 +160,19 @@ fn is_sound_exponent(exponent: &[u8]) -> bool {
 }
 
 fn parse_ec(jwk: &Map<String, Value>) -> Result<Parsed, Unusable> {
-    let (algorithm, length) = match text(jwk, "crv") {
-        Some("P-256") => (Algorithm::ES256, 32),
-        Some("P-384") => (Algorithm::ES384, 48),
-        _ => return Err(Unusable::Type),
-    };
+    let (algorithm, length, curve): (_, _, &'static dyn VerificationAlgorithm) =
+        match text(jwk, "crv") {
+            Some("P-256") => (Algorithm::ES256, 32, &ECDSA_P256_SHA256_FIXED),
+            Some("P-384") => (Algorithm::ES384, 48, &ECDSA_P384_SHA384_FIXED),
+            _ => return Err(Unusable::Type),
+        };
     let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
     if x.len() != length || y.len() != length {
         return Err(Unusable::Material);
     }
     // SEC 1 section 2.3.3: uncompressed point.
     let point = [&[4], x.as_slice(), &y].concat();
+    ParsedPublicKey::new(curve, &point).map_err(|_| Unusable::Material)?;
     Ok(([algorithm].into_iter().collect(), DecodingKey::from_ec_der(&point), point))
 }
 
@@ -155,7 +181,8 @@ fn parse_okp(jwk: &Map<String, Value>) -> Result<Parsed, Unusable> {
         return Err(Unusable::Type);
     }
     let point = bytes(jwk, "x")?;
-    if point.len() != 32 {
+    let encoded: &[u8; 32] = point.as_slice().try_into().map_err(|_| Unusable::Material)?;
+    if ed25519::is_of_small_order(encoded) {
         return Err(Unusable::Material);
     }
     Ok(([Algorithm::EdDSA].into_iter().collect(), DecodingKey::from_ed_der(&point), point))

@@ -1,21 +1,44 @@
-//! A key set (RFC 7517 section 5): accepted as a whole or not at all.
+//! A key set (RFC 7517 section 5), as issuers really serve them.
+//!
+//! A kid may stand for several keys (section 4.5), and one key may be listed several times. What
+//! cannot be used is left out; a set is refused whole only when nothing is left of it, or when what it
+//! publishes should be known to nobody.
+
+use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::jwk::Unusable;
 pub(in crate::authn) use super::jwk::VerifyingKey;
+use crate::authn::Refusal;
 use crate::authn::algorithm::Algorithm;
 use crate::authn::json;
 
 const MAX_KEYS: usize = 64;
 const MAX_JWKS_DEPTH: usize = 8;
 
+/// Keys of one kid and algorithm, all of which are tried: an issuer in the middle of being rebuilt
+/// has two.
+const MAX_NAMESAKES: usize = 4;
+
+/// Characters that are told of the kid of a key that is left out.
+const MAX_TOLD_KID: usize = 64;
+
 /// The usable keys of one issuer; never empty.
 pub struct KeySet {
     keys: Vec<VerifyingKey>,
+    left_out: Vec<LeftOut>,
+}
+
+/// An entry of a key set that is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    pub(super) kid: Option<String>,
+    pub(super) reason: Unusable,
 }
 
 /// Why a document is no key set that we would put in place of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
     /// Not a JSON object with a `keys` array of objects.
     #[error("not a JSON Web Key Set")]
@@ -26,16 +49,17 @@ pub enum JwksError {
     /// A private or symmetric key was published, so that nothing here can be trusted.
     #[error("the key set contains secret keys")]
     SecretKey,
-    /// Two usable keys have one name.
-    #[error("two keys have the same kid")]
-    DuplicateKid,
     /// No key can verify a signature.
-    #[error("the key set has no usable key")]
-    NoUsableKey,
+    #[error("the key set has no usable key{}", reasons(.0))]
+    NoUsableKey(Vec<LeftOut>),
+}
+
+fn reasons(left_out: &[LeftOut]) -> String {
+    left_out.iter().flat_map(|entry| ["; ".to_owned(), entry.to_string()]).collect()
 }
 
 impl KeySet {
-    /// Parses a key set; a key that cannot be used is left out with a warning.
+    /// Parses a key set.
     pub fn parse(document: &[u8]) -> Result<Self, JwksError> {
         let object =
             json::parse_object(document, MAX_JWKS_DEPTH).map_err(|_| JwksError::NotAKeySet)?;
@@ -45,41 +69,60 @@ impl KeySet {
         if entries.len() > MAX_KEYS {
             return Err(JwksError::TooManyKeys);
         }
-        let mut keys: Vec<VerifyingKey> = Vec::new();
+        let mut set = Self { keys: Vec::new(), left_out: Vec::new() };
         for entry in entries {
             let jwk = entry.as_object().ok_or(JwksError::NotAKeySet)?;
             if is_secret(jwk) {
                 return Err(JwksError::SecretKey);
             }
-            match VerifyingKey::parse(jwk) {
-                Ok(key) if has_kid(&keys, key.kid()) => return Err(JwksError::DuplicateKid),
-                Ok(key) => keys.push(key),
-                Err(reason) => {
-                    let kid = jwk.get("kid").and_then(Value::as_str);
-                    tracing::warn!(kid, %reason, "key left out of the key set");
-                }
+            if let Err(reason) = VerifyingKey::parse(jwk).and_then(|key| set.add(key)) {
+                set.left_out.push(LeftOut { kid: told_kid(jwk), reason });
             }
         }
-        if keys.is_empty() { Err(JwksError::NoUsableKey) } else { Ok(Self { keys }) }
+        if set.keys.is_empty() { Err(JwksError::NoUsableKey(set.left_out)) } else { Ok(set) }
     }
 
-    /// The key of this name. A token without a name is only served when one key alone fits its
-    /// algorithm.
+    fn add(&mut self, key: VerifyingKey) -> Result<(), Unusable> {
+        if let Some(known) = self.keys.iter_mut().find(|known| known.is_same(&key)) {
+            known.serve_also(key.algorithms());
+            return Ok(());
+        }
+        let namesakes = self.keys.iter().filter(|known| known.is_confusable_with(&key)).count();
+        if key.kid().is_some() && namesakes >= MAX_NAMESAKES {
+            return Err(Unusable::Namesakes);
+        }
+        self.keys.push(key);
+        Ok(())
+    }
+
+    /// The keys that may have signed a token: those of its kid that fit its algorithm. A token
+    /// without a kid is only served when one key alone fits.
     pub(in crate::authn) fn find(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
-    ) -> Option<&VerifyingKey> {
-        if kid.is_some() {
-            return self.keys.iter().find(|key| key.kid() == kid);
+    ) -> Result<Vec<&VerifyingKey>, Refusal> {
+        let named = || self.keys.iter().filter(|key| kid.is_none() || key.kid() == kid);
+        let fitting: Vec<_> = named().filter(|key| key.algorithms().contains(algorithm)).collect();
+        match (fitting.as_slice(), kid) {
+            ([], Some(_)) if named().next().is_some() => Err(Refusal::AlgorithmNotAllowed),
+            ([], _) => Err(Refusal::UnknownKey),
+            ([one, others @ ..], None) => {
+                let is_one = others.iter().all(|other| other.has_material_of(one));
+                if is_one { Ok(vec![one]) } else { Err(Refusal::UnknownKey) }
+            }
+            (_, Some(_)) => Ok(fitting),
         }
-        let mut fitting = self.keys.iter().filter(|key| key.algorithms().contains(algorithm));
-        fitting.next().filter(|_| fitting.next().is_none())
     }
 
     /// Whether every key of this set is in the other too.
     pub(super) fn is_within(&self, other: &Self) -> bool {
-        self.keys.iter().all(|key| other.keys.iter().any(|other| key.is_same(other)))
+        self.keys.iter().all(|key| other.keys.iter().any(|other| key.is_covered_by(other)))
+    }
+
+    /// Entries that cannot be used.
+    pub(super) fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     pub(super) fn len(&self) -> usize {
@@ -87,16 +130,26 @@ impl KeySet {
     }
 }
 
-impl std::fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.keys.iter().map(VerifyingKey::kid)).finish()
     }
 }
 
-fn is_secret(jwk: &Map<String, Value>) -> bool {
-    jwk.contains_key("d") || jwk.contains_key("k") || jwk.get("kty").is_some_and(|kty| kty == "oct")
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kid {
+            Some(kid) => write!(f, "{kid:?}: {}", self.reason),
+            None => write!(f, "one without kid: {}", self.reason),
+        }
+    }
 }
 
-fn has_kid(keys: &[VerifyingKey], kid: Option<&str>) -> bool {
-    kid.is_some() && keys.iter().any(|key| key.kid() == kid)
+fn told_kid(jwk: &Map<String, Value>) -> Option<String> {
+    let kid = jwk.get("kid").and_then(Value::as_str)?;
+    Some(kid.chars().take(MAX_TOLD_KID).collect())
+}
+
+fn is_secret(jwk: &Map<String, Value>) -> bool {
+    jwk.contains_key("d") || jwk.contains_key("k") || jwk.get("kty").is_some_and(|kty| kty == "oct")
 }

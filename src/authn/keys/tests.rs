@@ -14,6 +14,8 @@ use super::jwks::{JwksError, KeySet};
 use super::*;
 use crate::clock::{Clock as _, ManualClock};
 
+mod served;
+
 struct World {
     keys: Arc<IssuerKeys>,
     source: Arc<ScriptedKeys>,
@@ -115,7 +117,6 @@ async fn a_bad_document_never_replaces_a_good_key_set() {
         r#"{"keys":["x"]}"#.into(),
         json!({"keys": [P384.jwk(), private]}).to_string(),
         json!({"keys": [P384.jwk(), secret]}).to_string(),
-        json!({"keys": [P384.jwk(), P384.jwk()]}).to_string(),
         json!({"keys": vec![P384.jwk(); 65]}).to_string(),
         format!(r#"{{"keys":[{0}],"keys":[{0}]}}"#, P384.jwk()),
     ];
@@ -204,6 +205,14 @@ async fn only_a_withdrawn_or_changed_key_ends_a_generation() {
     assert_eq!(generation(vec![P384.jwk(), P256.jwk()]).await, 2);
     let renamed = p256("p256");
     assert_eq!(generation(vec![P384.jwk(), renamed.jwk()]).await, 3);
+    let mut bound = P384.jwk();
+    assert_eq!(generation(vec![bound.clone(), renamed.jwk(), RSA.jwk()]).await, 3);
+    // What an entry is listed for may grow, and what is taken away is withdrawn.
+    bound["alg"] = json!("ES384");
+    let mut rsa = RSA.jwk();
+    rsa["alg"] = json!("RS256");
+    assert_eq!(generation(vec![bound, renamed.jwk(), rsa]).await, 4);
+    assert_eq!(generation(vec![P384.jwk(), renamed.jwk(), RSA.jwk()]).await, 4);
     assert_eq!(world.verify(&P256).await, Err(Refusal::BadSignature));
 }
 
@@ -222,9 +231,13 @@ async fn the_loop_loads_and_stops_when_told() {
 #[track_caller]
 fn check_jwk(name: &str, jwk: &Value, is_usable: bool) {
     let document = json!({"keys": [jwk]}).to_string();
-    let parsed = KeySet::parse(document.as_bytes()).map(|set| set.len());
-    let expected = if is_usable { Ok(1) } else { Err(JwksError::NoUsableKey) };
-    assert_eq!(parsed, expected, "{name}: {jwk}");
+    match KeySet::parse(document.as_bytes()) {
+        Ok(set) => assert!(is_usable && set.len() == 1, "{name}: {jwk}"),
+        Err(JwksError::NoUsableKey(left_out)) => {
+            assert!(!is_usable && left_out.len() == 1, "{name}: {jwk}");
+        }
+        Err(error) => panic!("{name}: {jwk}: {error}"),
+    }
 }
 
 #[test]
@@ -276,6 +289,9 @@ fn keys_for_another_purpose_or_of_weak_material_are_left_out() {
         (&*P256, "x", json!("AAAA")),
         (&*P256, "y", Value::Null),
         (&*P256, "y", json!("!")),
+        (&*P256, "y", P256.jwk()["x"].clone()),
+        (&*P384, "x", P384.jwk()["y"].clone()),
+        (&*P256, "x", json!(super::super::testing::encode([0xff; 32]))),
         (&*ED25519, "crv", json!("Ed448")),
         (&*ED25519, "crv", json!("X25519")),
         (&*ED25519, "x", json!("AAAA")),

@@ -23,8 +23,9 @@ fn verify(key_set: &Value, token: &str) -> Result<(), Refusal> {
         return Err(Refusal::MalformedToken);
     }
     let jws = Jws::parse(token)?;
-    let key = keys.find(jws.header.kid.as_deref(), jws.header.algorithm);
-    jws.verify(key.ok_or(Refusal::UnknownKey)?)
+    let fitting = keys.find(jws.header.kid.as_deref(), jws.header.algorithm)?;
+    let verified = fitting.into_iter().any(|key| jws.verify(key).is_ok());
+    verified.then_some(()).ok_or(Refusal::BadSignature)
 }
 
 /// The published key set of a group: its public keys, or its secret ones where it has no others.

@@ -14,11 +14,15 @@ pub(super) struct KeyRing {
 impl KeyRing {
     /// The first key that is published signs; later ones wait to be activated.
     pub(super) fn publish(&mut self, algorithm: Algorithm) -> Result<String, KeyError> {
-        let key = SigningKey::generate(numeric_id(), algorithm)?;
-        let kid = key.kid().to_owned();
-        self.keys.push(key);
-        self.active.get_or_insert_with(|| kid.clone());
+        let kid = numeric_id();
+        self.publish_as(&kid, algorithm)?;
         Ok(kid)
+    }
+
+    pub(super) fn publish_as(&mut self, kid: &str, algorithm: Algorithm) -> Result<(), KeyError> {
+        self.keys.push(SigningKey::generate(kid.to_owned(), algorithm)?);
+        self.active.get_or_insert_with(|| kid.to_owned());
+        Ok(())
     }
 
     pub(super) fn activate(&mut self, kid: &str) -> bool {

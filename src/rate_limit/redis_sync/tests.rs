@@ -5,10 +5,9 @@ use super::*;
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::rate_limit::{EpochMillis, KeyKind, KeyRef, Limit, LimitId};
 
-mod log;
 mod server;
 
-use log::Log;
+use crate::telemetry::testing::Log;
 use server::Server;
 
 const ALICE: KeyRef<'static> = KeyRef::Text("alice");

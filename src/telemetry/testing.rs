@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing::subscriber::DefaultGuard;
 
-pub(super) struct Log {
+pub(crate) struct Log {
     written: Written,
     _guard: DefaultGuard,
 }
@@ -16,7 +16,7 @@ struct Written(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// Everything that this thread logs from now on.
-    pub(super) fn capture() -> Self {
+    pub(crate) fn capture() -> Self {
         let written = Written::default();
         let writer = written.clone();
         let subscriber =
@@ -24,12 +24,12 @@ impl Log {
         Self { written, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.written.0.lock().clone()).unwrap()
     }
 
     /// Lines that contain `message`.
-    pub(super) fn lines(&self, message: &str) -> usize {
+    pub(crate) fn lines(&self, message: &str) -> usize {
         self.text().lines().filter(|line| line.contains(message)).count()
     }
 }

@@ -1,0 +1,42 @@
+//! Ed25519 public keys under which a signature can be made for any message without a secret.
+//!
+//! The points of small order: eight, of which some have several encodings (RFC 8032 section 5.1.7
+//! does not forbid them; the list is that of libsodium).
+
+/// The y coordinates, little endian, without the sign of x.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    // 0: order 4
+    [0; 32],
+    // 1: the identity
+    first_then(1, 0x00, 0x00),
+    // order 8, and its negation
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+    // p - 1: order 2
+    first_then(0xec, 0xff, 0x7f),
+    // p, which is 0, and p + 1, which is 1
+    first_then(0xed, 0xff, 0x7f),
+    first_then(0xee, 0xff, 0x7f),
+];
+
+const fn first_then(first: u8, middle: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [middle; 32];
+    bytes[0] = first;
+    bytes[31] = last;
+    bytes
+}
+
+/// Whether an encoded point has small order, whichever sign of x it has.
+pub(super) fn is_of_small_order(point: &[u8; 32]) -> bool {
+    let mut y = *point;
+    y[31] &= 0x7f;
+    SMALL_ORDER.contains(&y)
+}
