@@ -15,8 +15,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::authn::bearer::BearerError;
-use crate::authn::{Authenticator, Bearer, Principal, Refusal, TokenCache, bearer};
+use crate::authn::credentials::Sender;
+use crate::authn::{Authenticator, Bearer, Credentials, Principal, Refusal, TokenCache};
 use crate::authz::{Authorizer, CheckFault, Consistency, Question, Source};
 use crate::clock::Now;
 use crate::rate_limit::{Exceeded, InFlight, KeyRef, LimitId, Limiter, Standing, Window};
@@ -36,6 +36,10 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     /// Who is at the other end.
     pub client: Client,
+    /// Where its token is looked for.
+    pub credentials: &'a Credentials,
+    /// What else is known of who sent it.
+    pub sender: Sender,
     /// By which the log calls the request.
     pub request_id: &'a HeaderValue,
 }
@@ -195,13 +199,13 @@ impl Gate {
         now: Now,
         known: &mut Evidence,
     ) -> Result<Arc<Caller>, Refused> {
-        let refuse = |error: BearerError| Refused::from(Reason::from(error));
-        let offered = bearer::find(request.headers, request.target.query()).map_err(refuse)?;
+        let (credentials, query) = (request.credentials, request.target.query());
+        let offered = credentials.find(request.headers, query, request.sender)?;
         let generation = self.authenticator.generation();
         if let Some(caller) = self.callers.get(offered.bytes(), now, generation) {
             return Ok(caller);
         }
-        let bearer = offered.parse().map_err(refuse)?;
+        let bearer = offered.parse()?;
         self.verify(bearer, request, rule, now, known).await
     }
 

@@ -10,6 +10,7 @@ pub mod client_addr;
 pub mod connection;
 pub mod context;
 pub mod cors;
+pub mod credentials;
 pub mod entrance;
 pub mod framing;
 pub mod headers;
@@ -31,6 +32,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
 use pingora_proxy::{FailToProxy, Session};
 
+use crate::authn::Credentials;
 use crate::clock::SharedClock;
 use crate::gate::rejection::Advice;
 use crate::gate::{Gate, Reason, Rejection};
@@ -63,6 +65,8 @@ pub struct Proxy {
     pub limiter: Arc<Limiter>,
     /// Cross-origin policy.
     pub cors: Cors,
+    /// Where tokens are looked for.
+    pub credentials: Credentials,
     /// What the upstream gets to see.
     pub headers: HeaderPolicy,
     /// Whom to believe.
@@ -88,6 +92,7 @@ impl Proxy {
         match self.receive(session, ctx).await {
             Verdict::Proxy => {
                 headers::make_canonical(session.req_header_mut(), ctx.host.take());
+                self.take_token_out(session.req_header_mut(), ctx)?;
                 Ok(false)
             }
             Verdict::Reply(reply) => {

@@ -12,6 +12,7 @@
 )]
 
 use allocation_counter::measure;
+use auth_gateway::authn::credentials::{Sender, Source};
 use auth_gateway::gate::Request;
 use futures::FutureExt as _;
 
@@ -19,7 +20,9 @@ use futures::FutureExt as _;
 #[path = "../benches/support/wired_gate.rs"]
 mod wired_gate;
 
-use wired_gate::{Memory, WiredGate, paths};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE};
+use wired_gate::{Memory, WiredGate, credentials, paths, target};
 
 const CALLERS: usize = 16;
 const RULES: usize = 100;
@@ -54,4 +57,27 @@ fn an_object_of_the_path_costs_few_allocations() {
     let (_, paths) = paths(RULES);
     let requests: Vec<_> = wired.requests(&paths).take(CALLERS).collect();
     assert!((1..=4).contains(&most_allocations(&wired, &requests)));
+}
+
+#[test]
+fn a_token_in_a_cookie_or_a_query_is_found_without_allocating() {
+    let wired = WiredGate::new(RULES, CALLERS, Memory::Usual);
+    let (paths, _) = paths(RULES);
+    let request = wired.requests(&paths).next().unwrap();
+    let bearer = request.headers[AUTHORIZATION].to_str().unwrap();
+    let token = bearer.strip_prefix("Bearer ").unwrap();
+
+    let cookie = format!("theme=dark; sid={token}; lang=en").parse().unwrap();
+    let headers = HeaderMap::from_iter([(COOKIE, cookie)]);
+    let sources = credentials(Source::Cookie("sid".into()));
+    let sender = Sender { is_handshake: false, is_vouched_for: true };
+    let by_cookie = Request { headers: &headers, credentials: &sources, sender, ..request };
+    assert_eq!(most_allocations(&wired, &[by_cookie]), 0);
+
+    let (query, headers) = (format!("page=2&t={token}"), HeaderMap::new());
+    let sources = credentials(Source::Query("t".into()));
+    let request = wired.requests(&paths).next().unwrap();
+    let target = target(&paths[0], &query);
+    let by_query = Request { target, headers: &headers, credentials: &sources, ..request };
+    assert_eq!(most_allocations(&wired, &[by_query]), 0);
 }

@@ -89,7 +89,7 @@ fn dependencies_point_one_way() {
         ("authz", &[]),
         ("rate_limit", &[]),
         ("gate", &["rules", "authn", "authz", "rate_limit"]),
-        ("proxy", &["gate", "rules", "authz", "rate_limit", "readiness", "telemetry"]),
+        ("proxy", &["gate", "rules", "authn", "authz", "rate_limit", "readiness", "telemetry"]),
         ("reload", &["gate", "rules", "authz", "rate_limit", "readiness"]),
         ("admin", &["gate", "readiness", "reload"]),
     ];

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use auth_gateway::authn::credentials::{Sender, Source};
 use auth_gateway::authn::{
-    Authenticator, FetchError, IssuerSettings, KeySet, KeySource, TokenCache,
+    Authenticator, Credentials, FetchError, IssuerSettings, KeySet, KeySource, TokenCache,
 };
 use auth_gateway::authz::model::ModelWatch;
 use auth_gateway::authz::{Authority, Authorizer, AuthzSettings, Check, CheckFault, Decide};
@@ -42,6 +43,7 @@ pub(crate) struct WiredGate {
     pub(crate) gate: Gate,
     /// Counts the checks that were not answered from memory.
     pub(crate) asked: IntCounter,
+    credentials: Credentials,
     runtime: Runtime,
     clock: Arc<ManualClock>,
     callers: Vec<HeaderMap>,
@@ -94,7 +96,8 @@ impl WiredGate {
         let gate =
             Gate::new(policy(rules, &limiter), authenticator, tokens, authorizer, limiter, limits);
         let callers = (0..callers).map(|number| headers(&issuer, number)).collect();
-        Self { gate, asked, runtime, clock, callers }
+        let credentials = credentials(Source::Authorization);
+        Self { gate, asked, credentials, runtime, clock, callers }
     }
 
     /// The next moment: ten microseconds later, so that no limit is reached however long this goes on.
@@ -106,7 +109,15 @@ impl WiredGate {
     /// A request by each caller, over and over, each to the next of `paths`.
     pub(crate) fn requests<'a>(&'a self, paths: &'a [String]) -> impl Iterator<Item = Request<'a>> {
         let callers = self.callers.iter().cycle();
-        callers.zip(paths.iter().cycle()).map(|(headers, path)| request(headers, path))
+        let credentials = &self.credentials;
+        callers.zip(paths.iter().cycle()).map(|(headers, path)| Request {
+            target: target(path, "page=2"),
+            headers,
+            client: Client { addr: ADDRESS, is_private_peer: false },
+            credentials,
+            sender: Sender::default(),
+            request_id: &REQUEST_ID,
+        })
     }
 
     /// Whether the gate lets the request pass.
@@ -124,21 +135,23 @@ pub(crate) fn paths(rules: usize) -> (Vec<String>, Vec<String>) {
     (fixed.collect(), by_id.collect())
 }
 
-fn request<'a>(headers: &'a HeaderMap, path: &'a str) -> Request<'a> {
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+pub(crate) fn target<'a>(path: &'a str, query: &'a str) -> Target<'a> {
     let raw = RawTarget {
         method: &Method::GET,
         authority: None,
         host: Some(b"api.example.com"),
         path: path.as_bytes(),
-        query: Some(b"page=2"),
+        query: Some(query.as_bytes()),
     };
-    let addr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
-    Request {
-        target: Target::parse(raw, PathPolicy::default()).expect("canonical"),
-        headers,
-        client: Client { addr, is_private_peer: false },
-        request_id: &REQUEST_ID,
-    }
+    Target::parse(raw, PathPolicy::default()).expect("canonical")
+}
+
+/// Tokens are looked for in one place.
+pub(crate) fn credentials(source: Source) -> Credentials {
+    let protocol = |name: &str| name.parse().expect("a subprotocol");
+    Credentials::new(vec![source], protocol("bearer."), protocol("gateway")).expect("a source")
 }
 
 /// What a browser sends.

@@ -235,6 +235,7 @@ impl House {
             upstreams: self.upstreams.clone(),
             limiter: Arc::clone(&self.limiter),
             cors: settings.cors.clone(),
+            credentials: settings.credentials.clone(),
             headers: HeaderPolicy::new(&server.name, names)?,
             clients,
             limits: server.limits,

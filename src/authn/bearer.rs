@@ -1,8 +1,12 @@
-//! Finds the one credential of a request (RFC 6750 section 2.1). Runs on every request: no
-//! allocation, and the character check is written so that it vectorises.
+//! Finds the bearer token of an Authorization header (RFC 6750 section 2.1). Runs on every request:
+//! no allocation, and the character check is written so that it vectorises.
+
+use std::borrow::Cow;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+
+use super::credentials::reads_as;
 
 /// Longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -11,9 +15,9 @@ pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 ///
 /// Good for one thing: being compared with tokens that were verified. One that equals none of them
 /// has to be parsed.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Offered<'a> {
-    bytes: &'a [u8],
+    bytes: Cow<'a, [u8]>,
 }
 
 /// A syntactically legal bearer token.
@@ -34,7 +38,7 @@ pub enum Shape {
 /// Why a request has no usable credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BearerError {
-    /// No `Authorization: Bearer` header.
+    /// No `Authorization: Bearer` header, nor anything in another place that is looked at.
     #[error("no bearer token")]
     Missing,
     /// More than one credential; taking either would let the other party see a different request.
@@ -43,37 +47,50 @@ pub enum BearerError {
     /// Not the grammar of RFC 6750, or too long, or dotted without being a compact JWS.
     #[error("malformed bearer token")]
     Malformed,
+    /// Only a cookie, which a browser adds to what any page makes it send.
+    #[error("only a cookie, and another site may have made the browser send it")]
+    UnknownOrigin,
 }
 
 /// Finds the request's bearer token. A token in the query is never used, but beside a header it
 /// makes the request ambiguous.
 pub fn find<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<Offered<'a>, BearerError> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else {
-        return Err(BearerError::Missing);
-    };
-    if values.next().is_some() {
-        return Err(BearerError::Conflicting);
-    }
-    let Some(rest) = after_bearer_scheme(value.as_bytes()) else {
-        return Err(BearerError::Missing);
-    };
+    let token = in_authorization(headers)?.ok_or(BearerError::Missing)?;
     if query.is_some_and(names_access_token) {
         return Err(BearerError::Conflicting);
     }
-    let bytes = rest.strip_prefix(b" ").ok_or(BearerError::Malformed)?;
-    Ok(Offered { bytes })
+    Ok(Offered::new(token.into()))
+}
+
+/// What stands behind `Bearer`, if the header is there and of that scheme.
+pub(super) fn in_authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, BearerError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(BearerError::Conflicting);
+    }
+    let Some(rest) = after_bearer_scheme(value.as_bytes()) else { return Ok(None) };
+    // RFC 9110 section 11.4: one space or more.
+    let mut token = rest.strip_prefix(b" ").ok_or(BearerError::Malformed)?;
+    while let Some(rest) = token.strip_prefix(b" ") {
+        token = rest;
+    }
+    Ok(Some(token))
 }
 
 impl<'a> Offered<'a> {
-    /// As it was sent; a credential, so not for logs.
-    pub const fn bytes(self) -> &'a [u8] {
-        self.bytes
+    pub(super) const fn new(bytes: Cow<'a, [u8]>) -> Self {
+        Self { bytes }
+    }
+
+    /// As it was meant; a credential, so not for logs.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The token that it is, if it is one.
-    pub fn parse(self) -> Result<Bearer<'a>, BearerError> {
-        Bearer::parse(self.bytes)
+    pub fn parse(&self) -> Result<Bearer<'_>, BearerError> {
+        Bearer::parse(&self.bytes)
     }
 }
 
@@ -144,35 +161,14 @@ fn starts_an_object(part: &str) -> bool {
     matches!(part.as_bytes(), [b'e', b'w'..=b'z' | b'0'..=b'9' | b'-' | b'_', ..])
 }
 
-fn names_access_token(query: &str) -> bool {
-    query.split('&').any(|pair| {
-        let name = pair.split('=').next().unwrap_or_default();
-        name.len() >= ACCESS_TOKEN.len() && decodes_to_access_token(name.as_bytes())
+/// The parameter of RFC 6750 section 2.3.
+pub(super) const ACCESS_TOKEN: &str = "access_token";
+
+pub(super) fn names_access_token(query: &str) -> bool {
+    query.split(['&', ';']).any(|piece| {
+        let name = piece.split('=').next().unwrap_or_default();
+        name.len() >= ACCESS_TOKEN.len() && reads_as(name.as_bytes(), ACCESS_TOKEN)
     })
-}
-
-const ACCESS_TOKEN: &[u8] = b"access_token";
-
-fn decodes_to_access_token(mut name: &[u8]) -> bool {
-    for expected in ACCESS_TOKEN {
-        let (byte, rest) = match name {
-            [b'%', high, low, rest @ ..] => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => (high << 4 | low, rest),
-                _ => return false,
-            },
-            [byte, rest @ ..] => (*byte, rest),
-            [] => return false,
-        };
-        if byte != *expected {
-            return false;
-        }
-        name = rest;
-    }
-    name.is_empty()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -192,18 +188,28 @@ mod tests {
     #[track_caller]
     fn check(value: &str, query: Option<&str>, expected: Result<&str, BearerError>) {
         let map = headers(&[value.as_bytes()]);
-        let found = find(&map, query).and_then(Offered::parse).map(Bearer::token);
-        assert_eq!(found, expected, "{value:?} {query:?}");
+        let offered = find(&map, query);
+        let found = offered.as_ref().map_err(|error| *error).and_then(Offered::parse);
+        assert_eq!(found.map(Bearer::token), expected, "{value:?} {query:?}");
     }
 
     #[test]
-    fn the_scheme_is_case_insensitive_and_followed_by_one_space() {
+    fn the_scheme_is_case_insensitive_and_followed_by_spaces() {
         for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
             check(&format!("{scheme} abc"), None, Ok("abc"));
+            check(&format!("{scheme}    abc"), None, Ok("abc"));
         }
-        for value in
-            ["Bearer", "Bearer ", "Bearer  abc", "Bearer\tabc", "Bearer abc ", "Bearer:abc"]
-        {
+        for value in [
+            "Bearer",
+            "Bearer ",
+            "Bearer  ",
+            "Bearer\tabc",
+            "Bearer \tabc",
+            "Bearer abc ",
+            "Bearer a  b",
+            "Bearer:abc",
+            "Bearer/abc",
+        ] {
             check(value, None, Err(BearerError::Malformed));
         }
     }

@@ -55,7 +55,7 @@ pub enum Refusal {
 impl From<BearerError> for Refusal {
     fn from(error: BearerError) -> Self {
         match error {
-            BearerError::Missing => Self::Missing,
+            BearerError::Missing | BearerError::UnknownOrigin => Self::Missing,
             BearerError::Conflicting => Self::Conflicting,
             BearerError::Malformed => Self::MalformedToken,
         }

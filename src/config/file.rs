@@ -26,6 +26,7 @@ pub(super) struct File {
     pub cors: Cors,
     #[schemars(length(min = 1, max = 16))]
     pub issuers: Vec<Issuer>,
+    pub credentials: Credentials,
     pub authz: Authz,
     pub openfga: OpenFga,
     pub redis: Redis,
@@ -121,6 +122,15 @@ pub struct Introspection {
     pub client_secret: String,
     pub timeout: Span,
     pub cache_ttl: Span,
+}
+
+/// Where a request's token is looked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    pub sources: Vec<String>,
+    pub websocket_prefix: String,
+    pub websocket_companion: String,
 }
 
 /// Whether a server decides, or the engine in this process.

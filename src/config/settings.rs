@@ -1,5 +1,6 @@
 //! What the configuration means: domain types, checked once.
 
+mod credentials;
 mod edge;
 mod parts;
 mod sections;
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::file;
-use crate::authn::IssuerSettings;
+use crate::authn::{Credentials, IssuerSettings};
 use crate::authz::AuthzSettings;
 use crate::authz::client::OpenFgaSettings;
 use crate::proxy::connection::Patience;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub cors: Cors,
     /// At least one; the first is ZITADEL.
     pub issuers: Vec<IssuerSettings>,
+    /// Where tokens are looked for.
+    pub credentials: Credentials,
     /// Set when the engine in this process decides, not a server.
     pub embedded: Option<Embedded>,
     /// The server that decides otherwise, and how its answers are kept.
@@ -148,6 +151,8 @@ impl Settings {
         let rules = found.section("rules").and_then(|s| parts::rules(s, &mut found));
         let cors = found.section("cors").and_then(|s| edge::cors(&s, &mut found));
         let issuers = parts::issuers(&found.entries("issuers"), &mut found);
+        let credentials = found.section("credentials");
+        let credentials = credentials.and_then(|s| credentials::credentials(&s, &mut found));
         let authz = found.section("authz").map(|s| parts::authz(&s, &mut found));
         let openfga: Option<file::OpenFga> = found.section("openfga");
         let store_id = openfga.as_ref().map(|openfga| openfga.store_id.clone());
@@ -169,6 +174,7 @@ impl Settings {
                 rules: rules?,
                 cors: cors?,
                 issuers: issuers?,
+                credentials: credentials?,
                 embedded: authz?,
                 openfga: openfga?,
                 redis: redis?,

@@ -153,3 +153,33 @@ fn an_origin_that_no_browser_sends_is_told() {
     );
     assert_eq!(problems("cors: {allowed_origins: '*'}"), "");
 }
+
+#[test]
+fn every_mistake_in_where_tokens_are_looked_for_is_told() {
+    let told = |text: &str| problems(&format!("credentials: {{{text}}}"));
+    assert_eq!(
+        told("sources: 'authorization, cookie:sid, query:access_token, websocket_protocol'"),
+        ""
+    );
+    assert_eq!(told("websocket_prefix: bearer., websocket_companion: chat"), "");
+    let all =
+        told("sources: [header, 'cookie:a b', 'query:a[b]', 'cookie:'], websocket_prefix: 'a b'");
+    let expected = [
+        "credentials.sources: \"header\" is not authorization, cookie:NAME, query:NAME or",
+        "credentials.sources: \"cookie:a b\" does not name a cookie",
+        "credentials.sources: \"query:a[b]\" does not name a parameter",
+        "credentials.sources: \"cookie:\" does not name a cookie",
+        "credentials.websocket_prefix: \"a b\" is not a subprotocol's name",
+    ];
+    assert_eq!(all.lines().count(), expected.len(), "{all}");
+    for (line, start) in all.lines().zip(expected) {
+        assert!(line.starts_with(start), "{line}");
+    }
+    assert!(told("sources: []").starts_with("credentials.sources: is empty"));
+    for twice in ["authorization, authorization", "cookie:a_b, 'cookie:A.b'", "query:t, query:T"] {
+        let told = told(&format!("sources: [{twice}]"));
+        assert!(told.starts_with("credentials.sources: ") && told.contains("twice"), "{told}");
+    }
+    let companion = "websocket_prefix: bearer., websocket_companion: bearer.x";
+    assert!(told(companion).starts_with("credentials.websocket_companion: must not"));
+}

@@ -138,7 +138,7 @@ impl From<Refusal> for Reason {
 impl From<BearerError> for Reason {
     fn from(error: BearerError) -> Self {
         match error {
-            BearerError::Missing => Reason::MissingToken,
+            BearerError::Missing | BearerError::UnknownOrigin => Reason::MissingToken,
             BearerError::Malformed => Reason::MalformedToken,
             BearerError::Conflicting => Reason::ConflictingCredentials,
         }
@@ -177,6 +177,20 @@ impl From<Reason> for Refused {
             _ => Advice::None,
         };
         Self { reason, advice }
+    }
+}
+
+impl From<BearerError> for Refused {
+    fn from(error: BearerError) -> Self {
+        let advice = match error {
+            // No verdict on the cookie's token: it is not looked at, as if it had not been sent.
+            BearerError::UnknownOrigin => Advice::Detail(
+                "a cookie counts here only beside an Origin that is the gateway's own or in \
+                 cors.allowed_origins",
+            ),
+            _ => Advice::None,
+        };
+        Self { reason: error.into(), advice }
     }
 }
 

@@ -179,6 +179,7 @@ impl Proxy {
         })?;
         if !parts.status.is_informational() || parts.status == StatusCode::SWITCHING_PROTOCOLS {
             self.add_ours(&mut parts.headers, ctx);
+            ctx.carried.mark(&self.credentials, &mut parts);
         }
         // Only its end tells such a client where an answer of unknown length ends.
         if client < Version::HTTP_11 && !parts.headers.contains_key(CONTENT_LENGTH) {

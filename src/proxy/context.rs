@@ -7,6 +7,8 @@ use http::HeaderValue;
 use http::uri::PathAndQuery;
 use prometheus::IntGauge;
 
+use super::credentials::Carried;
+use crate::authn::credentials::Sender;
 use crate::clock::Now;
 use crate::gate::{Admission, Rejection};
 
@@ -28,6 +30,10 @@ pub struct Context {
     pub host: Option<HeaderValue>,
     /// Value of Access-Control-Allow-Origin, when the origin is allowed.
     pub origin: Option<HeaderValue>,
+    /// What is known of its sender.
+    pub sender: Sender,
+    /// What its answer owes to the place of its token.
+    pub carried: Carried,
     /// How it went.
     pub outcome: Outcome,
     /// Whether the upstream's answer has come to its end.
@@ -67,6 +73,8 @@ impl Context {
             rewritten: None,
             host: None,
             origin: None,
+            sender: Sender::default(),
+            carried: Carried::default(),
             outcome: Outcome::Undecided,
             is_answered: false,
             body_bytes: 0,

@@ -135,7 +135,7 @@ impl HeaderPolicy {
 }
 
 /// Takes a header out of its place, without Pingora's second map for the case of names.
-fn take_parts(request: &mut RequestHeader) -> http::request::Parts {
+pub(super) fn take_parts(request: &mut RequestHeader) -> http::request::Parts {
     let (empty, ()) = http::Request::new(()).into_parts();
     std::mem::replace(request, RequestHeader::from(empty)).into()
 }
@@ -158,7 +158,7 @@ pub fn make_canonical(request: &mut RequestHeader, host: Option<HeaderValue>) {
 /// What the upstream is told of the way that a request has come.
 struct Forwarded {
     chain: CompactString,
-    proto: HeaderValue,
+    proto: &'static str,
     host: Option<HeaderValue>,
 }
 
@@ -166,7 +166,7 @@ impl Forwarded {
     /// Reads what our own proxies say; whatever anybody else says is an invention.
     fn of(headers: &HeaderMap, told: &Told<'_>) -> Self {
         let mut chain = CompactString::default();
-        let (mut proto, mut host) = (None, None);
+        let mut host = None;
         if told.is_trusted_peer {
             for value in headers.get_all(X_FORWARDED_FOR) {
                 let (text, is_whole) = readable_end(value.as_bytes());
@@ -178,14 +178,11 @@ impl Forwarded {
                     chain.push_str(", ");
                 }
             }
-            // Of several lines the last one is the nearest proxy's.
-            proto = headers.get_all(X_FORWARDED_PROTO).iter().next_back();
             host = headers.get_all(X_FORWARDED_HOST).iter().next_back();
         }
-        let proto = proto.filter(|value| is_scheme(value)).cloned();
         Self {
             chain,
-            proto: proto.unwrap_or(HeaderValue::from_static("http")),
+            proto: scheme(headers, told.is_trusted_peer),
             host: host.or_else(|| headers.get(HOST)).cloned(),
         }
     }
@@ -203,13 +200,19 @@ impl Forwarded {
         if let Some(host) = self.host {
             headers.insert(X_FORWARDED_HOST, host);
         }
-        let proto = told.scheme.map_or(self.proto, HeaderValue::from_static);
-        headers.insert(X_FORWARDED_PROTO, proto);
+        let proto = told.scheme.unwrap_or(self.proto);
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     }
 }
 
-fn is_scheme(value: &HeaderValue) -> bool {
-    matches!(value.as_bytes(), b"http" | b"https")
+/// By which the client has reached the first of our proxies, or this gateway.
+pub(super) fn scheme(headers: &HeaderMap, is_trusted_peer: bool) -> &'static str {
+    // Of several lines the last one is the nearest proxy's.
+    let told = headers.get_all(X_FORWARDED_PROTO).iter().next_back();
+    match told.filter(|_| is_trusted_peer).map(HeaderValue::as_bytes) {
+        Some(b"https") => "https",
+        _ => "http",
+    }
 }
 
 #[cfg(test)]

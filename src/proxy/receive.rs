@@ -8,6 +8,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora_proxy::Session;
 
 use super::context::{Context, Outcome};
+use super::credentials::TOKEN_ALONE;
 use super::headers::X_REQUEST_ID;
 use super::respond::{self, Reply};
 use super::{Proxy, cors, framing, limit_headers, local, request_id};
@@ -71,8 +72,19 @@ impl Proxy {
             }
         }
         ctx.host = target.rewritten_host().and_then(|host| http::HeaderValue::try_from(host).ok());
-        let request =
-            Request { target, headers: &header.headers, client, request_id: &ctx.request_id };
+        ctx.sender = self.sender(header, &target, ctx);
+        if ctx.sender.is_handshake && self.credentials.offers_a_token_alone(&header.headers) {
+            let rejection = Rejection::explained(Reason::BadRequest, TOKEN_ALONE);
+            return self.reject(rejection, ctx);
+        }
+        let request = Request {
+            target,
+            headers: &header.headers,
+            client,
+            credentials: &self.credentials,
+            sender: ctx.sender,
+            request_id: &ctx.request_id,
+        };
         match self.gate.admit(&request, ctx.started).await {
             Ok(admission) => {
                 ctx.outcome = Outcome::Admitted { admission, failure: None };

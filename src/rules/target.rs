@@ -81,6 +81,16 @@ impl<'a> Target<'a> {
         (authority.is_rewritten || !self.has_host_header).then(|| authority.to_string())
     }
 
+    /// Whether a page of this origin (RFC 6454) came from the same scheme, host and port.
+    pub fn is_of_origin(&self, scheme: &str, origin: &str) -> bool {
+        let parts = origin.split_once("://").filter(|(theirs, _)| *theirs == scheme);
+        let theirs = parts.and_then(|(_, authority)| Authority::parse(authority.as_bytes()).ok());
+        let default = if scheme == "https" { 443 } else { 80 };
+        let port = |authority: &Authority<'_>| authority.port.unwrap_or(default);
+        matches!((&self.authority, &theirs), (Some(ours), Some(theirs))
+            if ours.host == theirs.host && port(ours) == port(theirs))
+    }
+
     /// The path.
     pub const fn path(&self) -> &CanonicalPath<'a> {
         &self.path
@@ -190,6 +200,33 @@ mod tests {
             let target = parse(raw).expect("a host");
             assert_eq!(target.rewritten_host().as_deref(), rewritten, "{authority:?} {host:?}");
         }
+    }
+
+    #[test]
+    fn an_origin_is_compared_by_scheme_host_and_port() {
+        let is_of = |host: &str, scheme: &str, origin: &str| {
+            let target = parse(RawTarget { host: Some(host.as_bytes()), ..PLAIN }).expect("a host");
+            target.is_of_origin(scheme, origin)
+        };
+        assert!(is_of("a.example", "https", "https://a.example"));
+        assert!(is_of("A.example.:443", "https", "https://a.example"));
+        assert!(is_of("a.example", "http", "http://a.example:80"));
+        assert!(is_of("[::1]:3000", "http", "http://[::1]:3000"));
+        for other in [
+            "http://a.example",
+            "https://b.a.example",
+            "https://a.example:8443",
+            "https://a.example.evil",
+            "https://a.example@evil",
+            "https://a.example/",
+            "a.example",
+            "null",
+            "",
+        ] {
+            assert!(!is_of("a.example", "https", other), "{other}");
+        }
+        let target = parse(RawTarget { host: None, ..PLAIN }).expect("HTTP/1.0");
+        assert!(!target.is_of_origin("http", "http://a.example"));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 )]
 
 mod answers;
+mod credentials;
 mod embedded;
 mod forwarding;
 mod guide;

@@ -11,6 +11,7 @@ pub mod redis;
 pub mod reply;
 pub mod sockets;
 pub mod upstream;
+pub mod websocket;
 pub mod world;
 
 use std::future::Future;

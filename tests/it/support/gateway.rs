@@ -23,6 +23,7 @@ use super::http1::{self, read_response};
 use super::issuer::{Mint, finds_a_token_in};
 use super::process::{Process, accepts, free_port, root};
 use super::reply::Reply;
+use super::websocket::{Frame, read_frame};
 use super::{SOON, eventually};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_auth-gateway");
@@ -513,6 +514,11 @@ impl Wire {
         let mut read = vec![0; bytes.len()];
         timeout(SOON, self.0.read_exact(&mut read)).await.unwrap().unwrap();
         assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(bytes));
+    }
+
+    /// The next frame of a WebSocket.
+    pub async fn frame(&mut self) -> Frame {
+        timeout(SOON, read_frame(&mut self.0)).await.unwrap().unwrap()
     }
 
     /// Everything until the gateway closes.

@@ -70,6 +70,15 @@ impl Reply {
         self
     }
 
+    /// A refusal whose detail has these words.
+    #[track_caller]
+    pub fn explained(&self, status: u16, reason: &str, words: &str) -> &Self {
+        self.refused(status, reason);
+        let detail = self.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(detail.contains(words), "{self:?}");
+        self
+    }
+
     #[track_caller]
     pub fn refused_for_one_of(&self, status: u16, reasons: &[&str]) {
         let reason = self.reason();

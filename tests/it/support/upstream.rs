@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::http1::{Head, read_head, read_request_body};
 use super::process::free_port;
+use super::websocket::{CLOSE, Frame, accept, read_frame, unmasked};
 use super::{SOON, eventually};
 
 /// A request as it arrived.
@@ -62,6 +63,8 @@ pub enum Answer {
     AbortAtOnce,
     /// 101, then everything comes back as it is.
     UpgradeAndEcho,
+    /// A WebSocket of this subprotocol: texts come back, a close is answered.
+    WebSocket(Option<&'static str>),
     /// The request body comes back.
     Echo,
     /// 200, before the body has come.
@@ -93,6 +96,7 @@ struct Shared {
     /// Answers wait while this is true.
     held: watch::Sender<bool>,
     connections: Mutex<u64>,
+    frames: Mutex<Vec<Frame>>,
 }
 
 /// A running application.
@@ -110,6 +114,7 @@ impl Upstream {
             answer: Mutex::new(Answer::status(200)),
             held: watch::Sender::new(false),
             connections: Mutex::new(0),
+            frames: Mutex::default(),
         });
         let upstream = Self { port: free_port(), shared, server: Mutex::new(None) };
         upstream.up().await;
@@ -253,6 +258,9 @@ async fn converse(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         }
         let _ = shared.held.subscribe().wait_for(|held| !held).await;
         let answer = shared.answer.lock().unwrap().clone();
+        if let Answer::WebSocket(protocol) = answer {
+            return serve_frames(protocol, &head, &shared.frames, &mut reader, &mut writer).await;
+        }
         if !respond(answer, &head, body, &mut reader, &mut writer).await? {
             return Ok(());
         }
@@ -291,7 +299,7 @@ async fn respond(
             writer.write_all(bytes.as_bytes()).await?;
             return Ok(false);
         }
-        Answer::AtOnce => {}
+        Answer::AtOnce | Answer::WebSocket(_) => {}
         Answer::UpgradeAndEcho => {
             let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
             writer.write_all(switch.as_bytes()).await?;
@@ -306,6 +314,31 @@ async fn respond(
         }
     }
     Ok(true)
+}
+
+async fn serve_frames(
+    protocol: Option<&str>,
+    head: &Head,
+    frames: &Mutex<Vec<Frame>>,
+    reader: &mut BufReader<OwnedReadHalf>,
+    writer: &mut OwnedWriteHalf,
+) -> io::Result<()> {
+    let accept = accept(head.header("sec-websocket-key").unwrap_or_default());
+    let protocol = protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+    let switch = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{}\r\n",
+        protocol.unwrap_or_default()
+    );
+    writer.write_all(switch.as_bytes()).await?;
+    loop {
+        let frame = read_frame(reader).await?;
+        frames.lock().unwrap().push(frame.clone());
+        writer.write_all(&unmasked(frame.opcode, &frame.payload)).await?;
+        if frame.opcode == CLOSE {
+            return Ok(());
+        }
+    }
 }
 
 async fn whole(
