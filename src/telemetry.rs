@@ -28,6 +28,9 @@ pub use panics::count_panics;
 /// More unwritten bytes than this and lines are dropped.
 const MAX_PENDING: usize = 8 << 20;
 
+/// Room that the buffers keep for the next lines when a burst is over.
+const KEPT: usize = 64 << 10;
+
 /// How long lines may wait to be written together.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -91,6 +94,7 @@ impl Sink {
             let mut pending = self.shared.pending.lock();
             let fits = pending.bytes.len() + line.len() <= MAX_PENDING;
             if fits {
+                make_room(&mut pending.bytes, line.len());
                 pending.bytes.extend_from_slice(line);
             }
             fits
@@ -101,6 +105,15 @@ impl Sink {
         if self.shared.writer_sleeps.load(Ordering::Acquire) {
             self.shared.wake.notify_one();
         }
+    }
+}
+
+/// Grows by doubling like any vector, but not beyond what may ever wait.
+fn make_room(buffer: &mut Vec<u8>, more: usize) {
+    let needed = buffer.len() + more;
+    if needed > buffer.capacity() {
+        let doubled = buffer.capacity().saturating_mul(2).min(MAX_PENDING);
+        buffer.reserve_exact(needed.max(doubled) - buffer.len());
     }
 }
 
@@ -120,6 +133,7 @@ fn write_all(shared: &Shared, mut out: impl Write) {
         // Nobody is left to tell when standard output itself is gone.
         let _ = out.write_all(&batch).and_then(|()| out.flush());
         batch.clear();
+        batch.shrink_to(KEPT);
         if closed && shared.pending.lock().bytes.is_empty() {
             return;
         }
@@ -284,6 +298,17 @@ mod tests {
     }
 
     #[test]
+    fn a_buffer_never_takes_more_than_may_wait() {
+        let mut buffer = Vec::new();
+        while buffer.len() + 300_001 <= MAX_PENDING {
+            make_room(&mut buffer, 300_001);
+            buffer.resize(buffer.len() + 300_001, b'x');
+            assert!(buffer.capacity() <= MAX_PENDING);
+        }
+        assert_eq!(buffer.capacity(), MAX_PENDING);
+    }
+
+    #[test]
     fn blocked_output_costs_lines_not_requests_and_what_is_left_is_written_at_the_end() {
         let (release, blocked) = mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
@@ -298,5 +323,6 @@ mod tests {
         drop(release);
         drop(writer);
         assert!(written.lock().len() >= MAX_PENDING - (1 << 20));
+        assert!(sink.shared.pending.lock().bytes.capacity() <= KEPT, "the room is given back");
     }
 }
