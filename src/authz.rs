@@ -236,6 +236,11 @@ impl Authorizer {
         }
     }
 
+    /// Forgets the decisions that cannot serve any more.
+    pub async fn sweep(&self, now: Now) {
+        self.cache.sweep(now).await;
+    }
+
     /// Remembered decisions, expired ones included.
     pub fn cached(&self) -> usize {
         self.cache.len()

@@ -36,4 +36,5 @@ pub mod readiness;
 pub mod reload;
 pub mod rules;
 pub mod secret;
+pub mod sweep;
 pub mod telemetry;

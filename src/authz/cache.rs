@@ -2,12 +2,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use quick_cache::UnitWeighter;
+use quick_cache::Weighter;
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
 use super::AuthzSettings;
 use super::question::{Check, CheckRef, Consistency, Question};
 use crate::clock::Now;
+use crate::sweep::sweep;
+
+/// What a usual decision may take; the texts of its question have some 100 bytes.
+const USUAL_BYTES: u64 = 512;
+
+/// What the tables take for a decision, half of it to grow into.
+const PLACE_BYTES: usize = 200;
 
 /// What the cache knows about a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +41,13 @@ impl Entry {
     }
 }
 
+/// Bytes, but at least the share of a usual question: long ones take the place of several.
+#[derive(Debug, Clone, Copy)]
+struct Weight;
+
 /// A bounded map from question to answer.
 pub(super) struct DecisionCache {
-    entries: Cache<Check, Entry, UnitWeighter, ahash::RandomState>,
+    entries: Cache<Check, Entry, Weight, ahash::RandomState>,
     epoch: AtomicU64,
     allow_millis: u64,
     deny_millis: u64,
@@ -50,8 +61,8 @@ impl DecisionCache {
         Self {
             entries: Cache::with(
                 settings.cache_entries,
-                entries,
-                UnitWeighter,
+                entries.saturating_mul(USUAL_BYTES),
+                Weight,
                 ahash::RandomState::new(),
                 quick_cache::sync::DefaultLifecycle::default(),
             ),
@@ -66,6 +77,10 @@ impl DecisionCache {
         let Some(entry) = self.entries.get(&CheckRef(question, generation)) else {
             return Found::Nothing;
         };
+        self.found(&entry, now)
+    }
+
+    fn found(&self, entry: &Entry, now: Now) -> Found {
         if entry.epoch != self.epoch() {
             return Found::Nothing;
         }
@@ -107,6 +122,11 @@ impl DecisionCache {
         }
     }
 
+    /// Forgets the decisions that cannot serve any more, not even in an outage.
+    pub(super) async fn sweep(&self, now: Now) {
+        sweep(&self.entries, |entry| self.found(entry, now) == Found::Nothing).await;
+    }
+
     /// Changes whenever all remembered decisions became void.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
@@ -114,5 +134,67 @@ impl DecisionCache {
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+}
+
+impl Weighter<Check, Entry> for Weight {
+    fn weight(&self, check: &Check, _: &Entry) -> u64 {
+        let bytes = u64::try_from(check.text_bytes() + PLACE_BYTES).unwrap_or(u64::MAX);
+        bytes.max(USUAL_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use allocation_counter::measure;
+
+    use super::*;
+
+    fn cache(entries: usize) -> DecisionCache {
+        DecisionCache::new(&AuthzSettings {
+            cache_entries: entries,
+            allow_ttl: Duration::from_mins(1),
+            deny_ttl: Duration::from_secs(10),
+            stale_if_error: Duration::from_secs(30),
+            max_concurrent: 1,
+        })
+    }
+
+    fn check(object: &str) -> Check {
+        let consistency = Consistency::MinimizeLatency;
+        let (user, relation, rule) = ("user:281", "viewer", "");
+        Question { user, relation, object, rule, consistency }.to_check(1)
+    }
+
+    const fn at(secs: u64) -> Now {
+        Now::at(0, secs * 1_000_000_000)
+    }
+
+    #[test]
+    fn long_questions_take_the_place_of_several() {
+        for (length, at_least) in [(20, 4_000), (900, 1_500)] {
+            let cache = cache(5_000);
+            let held = measure(|| {
+                for index in 0..20_000 {
+                    cache.insert(check(&format!("{index:0length$}")), true, at(0), 0);
+                }
+            });
+            assert!((at_least..=5_000).contains(&cache.len()), "{length}: {}", cache.len());
+            // Beside them the tables keep the hashes of half as many that were evicted.
+            assert!(held.bytes_current <= 5_000 * (512 + 100), "{length}: {held:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sweep_forgets_what_cannot_serve_even_in_an_outage() {
+        let cache = cache(100);
+        cache.insert(check("allowed"), true, at(0), 0);
+        cache.insert(check("denied"), false, at(0), 0);
+        for (secs, left) in [(9, 2), (10, 1), (89, 1), (90, 0)] {
+            cache.sweep(at(secs)).await;
+            assert_eq!(cache.len(), left, "after {secs} s");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What is asked: a user, a relation, an object.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use quick_cache::Equivalent;
 
@@ -41,7 +42,7 @@ pub struct Check {
     pub consistency: Consistency,
     user_len: usize,
     relation_len: usize,
-    text: Box<str>,
+    text: Arc<str>,
 }
 
 /// A borrowed [`Check`] for look-ups without allocation.
@@ -62,6 +63,11 @@ impl Question<'_> {
 }
 
 impl Check {
+    /// Bytes of the question's texts.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// OpenFGA user.
     pub fn user(&self) -> &str {
         self.parts().0
