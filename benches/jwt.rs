@@ -159,7 +159,7 @@ fn hot_path(c: &mut Criterion) {
                 until_mono_millis: u64::MAX,
                 generation: 1,
             };
-            cache.insert(token, belief, [0_u8; 64]);
+            cache.insert(token, belief, [0_u8; 64], 0);
         }
         let mut next = tokens.iter().cycle();
         group.bench_function(BenchmarkId::new("cache hit", entries), |b| {

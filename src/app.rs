@@ -4,6 +4,7 @@ mod drain;
 mod gauges;
 mod house;
 mod jobs;
+mod memories;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -50,6 +50,7 @@ mod settings;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod text_list;
 mod user_template;
 
 /// A verified token.
@@ -149,6 +150,13 @@ impl Authenticator {
     /// Becomes `true` when [`Authenticator::is_ready`] does.
     pub fn subscribe_ready(&self) -> watch::Receiver<bool> {
         self.events.subscribe()
+    }
+
+    /// Forgets the refusals that are not believed any more.
+    pub async fn sweep(&self, now: Now) {
+        for introspection in self.issuers.iter().filter_map(|i| i.introspection.as_ref()) {
+            introspection.sweep(now).await;
+        }
     }
 
     /// Loads all keys and keeps them fresh until `shutdown` turns true or is dropped.

@@ -139,6 +139,11 @@ impl Gate {
         self.policy.store(Arc::new(policy));
     }
 
+    /// Forgets the callers whose tokens have to be verified again.
+    pub async fn sweep(&self, now: Now) {
+        self.callers.sweep(now, self.authenticator.generation()).await;
+    }
+
     /// Lets `request` pass, or tells why not.
     pub async fn admit(&self, request: &Request<'_>, now: Now) -> Result<Admission, Rejection> {
         let policy = self.policy.load();
@@ -251,8 +256,10 @@ impl Gate {
         };
         let key = KeyRef::Text(verified.principal.user());
         let window = self.limiter.window(self.limits.principal, key, now);
+        let held_bytes = verified.principal.held_bytes();
         let caller = Caller { principal: verified.principal, window };
-        Ok(self.callers.insert(bearer.token(), verified.belief, caller))
+        // Remembered even if its limit is used up: the issuer must not be asked for every 429.
+        Ok(self.callers.insert(bearer.token(), verified.belief, caller, held_bytes))
     }
 
     /// The principal's limit on every rule that knows one, then the rule's own. A rule's limit that

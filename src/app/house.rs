@@ -6,6 +6,7 @@ use super::StartError;
 use super::drain::Drain;
 use super::gauges::Gauges;
 use super::jobs::{Jobs, Shutdown};
+use super::memories::Memories;
 use crate::admin::{Admin, Parts};
 use crate::authn::{Audiences, Authenticator, TokenCache};
 use crate::authz::client::OpenFga;
@@ -210,6 +211,13 @@ impl House {
             let upstream = Arc::clone(upstream);
             jobs.add(name, move |stop| Arc::clone(&upstream).keep_resolved(stop));
         }
+        let memories = Arc::new(Memories {
+            gate: Arc::clone(&self.gate),
+            authenticator: Arc::clone(&self.authenticator),
+            authorizer: Arc::clone(&self.authorizer),
+            clock: Arc::clone(&self.clock),
+        });
+        jobs.add("memory_sweep", move |stop| Arc::clone(&memories).sweep_until(stop));
         let gauges = Arc::new(Gauges {
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),

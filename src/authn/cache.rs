@@ -8,14 +8,15 @@ use quick_cache::{Equivalent, Weighter};
 
 use super::Belief;
 use crate::clock::Now;
+use crate::sweep::sweep;
 
 /// Default bound on entries.
 pub const DEFAULT_MAX_ENTRIES: usize = 100_000;
 /// Default bound on memory, in bytes.
 pub const DEFAULT_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What an entry takes besides its token: a principal of usual size and the tables' own share.
-const ENTRY_OVERHEAD_BYTES: u64 = 1024;
+/// What the tables take for an entry, half of it to grow into.
+const PLACE_BYTES: usize = 200;
 
 /// How much of a token's end is hashed.
 const HASHED_BYTES: usize = 32;
@@ -28,13 +29,15 @@ pub struct TokenCache<T> {
     entries: Cache<Token, Entry<T>, Weight, ahash::RandomState>,
 }
 
-#[derive(PartialEq, Eq)]
-struct Token(Box<str>);
+#[derive(Clone, PartialEq, Eq)]
+struct Token(Arc<str>);
 
 struct TokenRef<'a>(&'a [u8]);
 
 struct Entry<T> {
     belief: Belief,
+    /// All that would be free without it.
+    bytes: u64,
     value: Arc<T>,
 }
 
@@ -48,17 +51,13 @@ impl<T> TokenCache<T> {
     /// A cache of at most so many entries and about so many bytes.
     pub fn new(max_entries: usize, max_bytes: u64) -> Self {
         let entries = u64::try_from(max_entries).unwrap_or(u64::MAX).max(1);
-        let weight = Weight { at_least: max_bytes.div_ceil(entries).max(1) };
-        let lifecycle = DefaultLifecycle::default();
-        Self {
-            entries: Cache::with(
-                max_entries.max(1),
-                max_bytes,
-                weight,
-                ahash::RandomState::new(),
-                lifecycle,
-            ),
-        }
+        // Of so many evicted tokens the hash is kept, to tell who comes back.
+        let expected = max_entries.div_ceil(4);
+        let ghosts = u64::try_from(expected / 2 * PLACE_BYTES).unwrap_or(u64::MAX);
+        let capacity = max_bytes.saturating_sub(ghosts).max(1);
+        let weight = Weight { at_least: capacity.div_ceil(entries) };
+        let (hasher, lifecycle) = (ahash::RandomState::new(), DefaultLifecycle::default());
+        Self { entries: Cache::with(expected, capacity, weight, hasher, lifecycle) }
     }
 
     /// The value of a token that is still valid and whose keys are those of this generation.
@@ -67,18 +66,25 @@ impl<T> TokenCache<T> {
         entry.belief.holds(now, generation).then_some(entry.value)
     }
 
-    /// Remembers a verified token and returns its value as it is shared from now on.
-    pub fn insert(&self, token: &str, belief: Belief, value: T) -> Arc<T> {
+    /// Remembers a verified token and returns its value as it is shared from now on. The value
+    /// holds so many bytes outside of itself.
+    pub fn insert(&self, token: &str, belief: Belief, value: T, held_bytes: usize) -> Arc<T> {
         let value = Arc::new(value);
         let shared = Arc::clone(&value);
-        let entry = Entry { belief, value };
-        self.entries.insert(Token(token.into()), entry);
+        let bytes = PLACE_BYTES + token.len() + size_of::<T>() + held_bytes;
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.entries.insert(Token(token.into()), Entry { belief, bytes, value });
         shared
     }
 
     /// Forgets the tokens whose value is not wanted any more.
     pub fn retain(&self, is_wanted: impl Fn(&T) -> bool) {
         self.entries.retain(|_, entry| is_wanted(&entry.value));
+    }
+
+    /// Forgets the tokens that nobody will be given any more.
+    pub async fn sweep(&self, now: Now, generation: u64) {
+        sweep(&self.entries, |entry| !entry.belief.holds(now, generation)).await;
     }
 
     /// Number of entries, those included that nobody will be given any more.
@@ -111,9 +117,8 @@ impl<T> Clone for Entry<T> {
 }
 
 impl<T> Weighter<Token, Entry<T>> for Weight {
-    fn weight(&self, token: &Token, _: &Entry<T>) -> u64 {
-        let bytes = u64::try_from(token.0.len()).unwrap_or(u64::MAX);
-        bytes.saturating_add(ENTRY_OVERHEAD_BYTES).max(self.at_least)
+    fn weight(&self, _: &Token, entry: &Entry<T>) -> u64 {
+        entry.bytes.max(self.at_least)
     }
 }
 
@@ -138,6 +143,8 @@ impl Equivalent<Token> for TokenRef<'_> {
 
 #[cfg(test)]
 mod tests {
+    use allocation_counter::measure;
+
     use super::*;
 
     const NOW: Now = Now::at(1_000, 1);
@@ -149,7 +156,7 @@ mod tests {
     #[test]
     fn a_token_is_found_until_it_expires() {
         let cache = TokenCache::default();
-        cache.insert("token", until(1_001, 1), 7);
+        cache.insert("token", until(1_001, 1), 7, 0);
         assert_eq!(cache.get("token", NOW, 1).as_deref(), Some(&7));
         assert_eq!(cache.get("token", Now::at(1_001, 1), 1), None);
         assert_eq!(cache.get("other", NOW, 1), None);
@@ -158,9 +165,9 @@ mod tests {
     #[test]
     fn a_token_of_withdrawn_keys_is_forgotten() {
         let cache = TokenCache::default();
-        cache.insert("token", until(2_000, 1), 7);
+        cache.insert("token", until(2_000, 1), 7, 0);
         assert_eq!(cache.get("token", NOW, 2), None);
-        cache.insert("token", until(2_000, 2), 8);
+        cache.insert("token", until(2_000, 2), 8, 0);
         assert_eq!(cache.get("token", NOW, 2).as_deref(), Some(&8));
     }
 
@@ -168,29 +175,70 @@ mod tests {
     fn tokens_that_differ_anywhere_are_different() {
         let cache = TokenCache::default();
         let end = "s".repeat(40);
-        cache.insert(&format!("aa.bb.{end}"), until(2_000, 1), 1);
+        cache.insert(&format!("aa.bb.{end}"), until(2_000, 1), 1, 0);
         for other in [format!("ab.bb.{end}"), end.clone(), format!("aa.bb.{end}s"), "aa".into()] {
             assert_eq!(cache.get(&other, NOW, 1), None, "{other}");
         }
     }
 
+    /// Inserts so many tokens of a length with values that hold so much; returns what that took.
+    fn fill(cache: &TokenCache<Box<[u8]>>, tokens: usize, length: usize, held: usize) -> u64 {
+        let made = measure(|| {
+            for index in 0..tokens {
+                let value = vec![0; held].into_boxed_slice();
+                cache.insert(&format!("{index:0length$}"), until(2_000, 1), value, held);
+            }
+        });
+        u64::try_from(made.bytes_current).expect("nothing was given back")
+    }
+
     #[test]
-    fn both_bounds_hold() {
-        let by_entries = TokenCache::new(100, 64 << 20);
-        let by_bytes = TokenCache::new(1_000_000, 1 << 20);
-        for index in 0..5_000 {
-            by_entries.insert(&format!("token-{index}"), until(2_000, 1), ());
-            by_bytes.insert(&format!("{index:01000}"), until(2_000, 1), ());
+    fn a_token_weighs_what_it_holds() {
+        for (length, held) in [(40, 0), (900, 300), (40, 60_000)] {
+            let cache = TokenCache::new(10_000_000, 1 << 30);
+            let really = fill(&cache, 1_000, length, held);
+            let weight = cache.entries.weight();
+            assert_eq!(cache.len(), 1_000);
+            let places = 1_000 * u64::try_from(PLACE_BYTES).expect("small");
+            assert!(
+                (weight - places..=weight).contains(&really),
+                "{length} {held}: {weight} told, {really} held"
+            );
         }
+    }
+
+    #[test]
+    fn both_bounds_hold_whatever_comes() {
+        let by_entries = TokenCache::new(100, 64 << 20);
+        fill(&by_entries, 5_000, 40, 0);
         assert!(by_entries.len() <= 100, "{}", by_entries.len());
-        assert!(by_bytes.len() * 2_024 <= 1 << 20, "{}", by_bytes.len());
+        for (length, held) in [(40, 0), (1_000, 300), (40, 60_000)] {
+            let by_bytes = TokenCache::new(7_000, 4 << 20);
+            let really = fill(&by_bytes, 20_000, length, held);
+            assert!(really <= 4 << 20, "{length} {held}: {really}");
+            assert!(really > 1 << 20, "{length} {held}: {really}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sweep_forgets_what_is_over_and_gives_its_memory_back() {
+        let cache = TokenCache::default();
+        fill(&cache, 100, 40, 60_000);
+        cache.insert("lives", until(3_000, 1), Box::default(), 0);
+        cache.insert("withdrawn", until(3_000, 2), Box::default(), 0);
+        cache.sweep(NOW, 1).await;
+        assert_eq!(cache.len(), 101);
+        cache.sweep(Now::at(2_000, 1), 1).await;
+        assert_eq!(cache.len(), 1);
+        assert!(cache.get("lives", NOW, 1).is_some());
+        assert!(cache.entries.weight() < 1_000);
     }
 
     #[test]
     fn unwanted_values_are_dropped() {
         let cache = TokenCache::default();
-        cache.insert("a", until(2_000, 1), "anne");
-        cache.insert("b", until(2_000, 1), "bob");
+        cache.insert("a", until(2_000, 1), "anne", 0);
+        cache.insert("b", until(2_000, 1), "bob", 0);
         cache.retain(|name| *name != "anne");
         assert_eq!(cache.get("a", NOW, 1), None);
         assert_eq!(cache.get("b", NOW, 1).as_deref(), Some(&"bob"));

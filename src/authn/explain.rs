@@ -52,7 +52,7 @@ impl Principal {
     /// Why none of the `wanted` roles counts although the token has one of them; `None` where it
     /// has none.
     pub fn explain_missing_role(&self, wanted: &[impl AsRef<str>]) -> Option<String> {
-        let is_doubted = |role: &&str| self.doubted_roles().iter().any(|doubted| doubted == role);
+        let is_doubted = |role: &&str| self.doubted_roles().any(|doubted| doubted == *role);
         let role = wanted.iter().map(AsRef::as_ref).find(is_doubted)?;
         let role = quoted([role], MAX_SAID);
         let client = quoted(self.client_id(), MAX_SAID);

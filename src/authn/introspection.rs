@@ -23,6 +23,7 @@ use super::{Proven, Refusal};
 use crate::breaker::Breaker;
 use crate::clock::{Now, SharedClock};
 use crate::flight::Flights;
+use crate::sweep::sweep;
 
 #[cfg(test)]
 mod tests;
@@ -46,20 +47,21 @@ pub(super) struct Introspection {
     clock: SharedClock,
     breaker: Breaker,
     permits: Semaphore,
-    calls: Arc<Flights<Box<str>, Answer>>,
+    calls: Arc<Flights<Arc<str>, Answer>>,
     /// Tokens that were refused, each with the reason and the end of its belief on the monotonic
     /// clock, in milliseconds.
-    refused: Cache<Box<str>, (Refusal, u64), TokenBytes>,
+    refused: Cache<Arc<str>, (Refusal, u64), TokenBytes>,
 }
 
 #[derive(Clone)]
 struct TokenBytes;
 
-impl Weighter<Box<str>, (Refusal, u64)> for TokenBytes {
-    fn weight(&self, token: &Box<str>, _: &(Refusal, u64)) -> u64 {
-        // Short tokens weigh so much that no more than the wanted number fit.
+impl Weighter<Arc<str>, (Refusal, u64)> for TokenBytes {
+    fn weight(&self, token: &Arc<str>, _: &(Refusal, u64)) -> u64 {
+        // Short tokens weigh so much that no more than the wanted number fit; the difference is
+        // also the table's own share.
         let at_least = MAX_REFUSED_BYTES / MAX_REFUSED_TOKENS as u64;
-        (token.len() as u64).max(at_least)
+        token.len() as u64 + at_least
     }
 }
 
@@ -120,13 +122,19 @@ impl Introspection {
         {
             return Err(refusal);
         }
-        let (of, key) = (Arc::clone(self), Box::<str>::from(token));
-        let call = move || async move { of.call(&key).await };
-        let answer = self.calls.join(token.into(), call).await;
+        let (of, token) = (Arc::clone(self), Arc::<str>::from(token));
+        let asked = Arc::clone(&token);
+        let call = move || async move { of.call(&asked).await };
+        let answer = self.calls.join(token, call).await;
         answer.unwrap_or(Err(Refusal::IntrospectionUnavailable))
     }
 
-    async fn call(&self, token: &str) -> Answer {
+    /// Forgets the refusals that are not believed any more.
+    pub(super) async fn sweep(&self, now: Now) {
+        sweep(&self.refused, |(_, until)| *until <= now.mono_millis()).await;
+    }
+
+    async fn call(&self, token: &Arc<str>) -> Answer {
         let Ok(_permit) = self.permits.try_acquire() else {
             return Err(Refusal::IntrospectionUnavailable);
         };
@@ -143,7 +151,7 @@ impl Introspection {
         let answer = self.read(&claims);
         if let Err(refusal) = &answer {
             let until = self.clock.now().mono_millis_after(self.settings.negative_ttl);
-            self.refused.insert(token.into(), (*refusal, until));
+            self.refused.insert(Arc::clone(token), (*refusal, until));
         }
         answer
     }

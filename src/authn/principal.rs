@@ -12,10 +12,17 @@ use super::Refusal;
 use super::claims::Claims;
 use super::roles::{BARE_ROLES, Roles};
 use super::settings::Audiences;
+use super::text_list::TextList;
 use super::user_template::UserTemplate;
 
 /// Longest value of a header that is made from a claim.
 const MAX_CLAIM_HEADER_BYTES: usize = 1024;
+
+/// What a header value takes beside its text once it is shared with a request.
+const SHARED_VALUE_BYTES: usize = 32;
+
+/// More than one principal may hold: several times what an introspection answer has room for.
+const MAX_HELD_BYTES: usize = 256 * 1024;
 
 /// The verified caller. Only verification makes one.
 #[derive(Clone)]
@@ -25,14 +32,15 @@ pub struct Principal {
     subject: Box<str>,
     user: Box<str>,
     id_header: HeaderValue,
-    roles: Roles,
-    scopes: Vec<String>,
-    audiences: Vec<String>,
-    client_id: Option<String>,
-    session_id: Option<String>,
+    roles: TextList,
+    doubted_roles: TextList,
+    scopes: TextList,
+    audiences: TextList,
+    client_id: Option<Box<str>>,
+    session_id: Option<Box<str>>,
     issued_at: Option<u64>,
     is_delegated: bool,
-    claim_headers: Vec<(HeaderName, HeaderValue)>,
+    claim_headers: Box<[(HeaderName, HeaderValue)]>,
 }
 
 /// What an issuer's principals have in common.
@@ -60,21 +68,36 @@ impl Principal {
         let roles = Roles::read(claims, &realm.audiences, &realm.clients);
         let claim_headers = claim_headers(&realm.claim_headers, claims, &roles);
         let client_id = claims.get("client_id").or_else(|| claims.get("azp"));
-        Ok(Self {
+        let principal = Self {
             issuer_index: realm.index,
             issuer: Arc::clone(&realm.issuer),
             subject: subject.into(),
             id_header,
             user: user.into(),
-            roles,
-            scopes: owned(claims.scopes()?),
-            audiences: owned(claims.audiences()?),
-            client_id: client_id.and_then(Value::as_str).map(str::to_owned),
-            session_id: claims.text("sid")?.map(str::to_owned),
+            roles: roles.believed.into_iter().collect(),
+            doubted_roles: roles.doubted.into_iter().collect(),
+            scopes: claims.scopes()?.into_iter().collect(),
+            audiences: claims.audiences()?.into_iter().collect(),
+            client_id: client_id.and_then(Value::as_str).map(Box::from),
+            session_id: claims.text("sid")?.map(Box::from),
             issued_at: claims.issued_at()?,
             is_delegated: claims.get("act").is_some(),
             claim_headers,
-        })
+        };
+        let fits = principal.held_bytes() <= MAX_HELD_BYTES;
+        fits.then_some(principal).ok_or(Refusal::MalformedToken)
+    }
+
+    /// Bytes that it holds outside of itself and alone.
+    pub fn held_bytes(&self) -> usize {
+        let lists = [&self.roles, &self.doubted_roles, &self.scopes, &self.audiences];
+        let texts = [Some(&self.subject), Some(&self.user), self.client_id.as_ref()];
+        let texts = texts.into_iter().chain([self.session_id.as_ref()]).flatten();
+        let values = self.claim_headers.iter().map(|(_, value)| value).chain([&self.id_header]);
+        lists.into_iter().map(TextList::held_bytes).sum::<usize>()
+            + texts.map(|text| text.len()).sum::<usize>()
+            + values.map(|value| value.len() + SHARED_VALUE_BYTES).sum::<usize>()
+            + size_of_val(&*self.claim_headers)
     }
 
     /// Position of the issuer in the configuration.
@@ -104,39 +127,39 @@ impl Principal {
     }
 
     /// Project roles, sorted: `{role}` in a project of ours, `{project}:{role}` in a named one.
-    pub fn roles(&self) -> &[String] {
-        &self.roles.believed
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter()
     }
 
     /// Roles that the token has in [`BARE_ROLES`] only, without anything that shows them to be of a
     /// project of ours.
-    pub fn doubted_roles(&self) -> &[String] {
-        &self.roles.doubted
+    pub fn doubted_roles(&self) -> impl Iterator<Item = &str> {
+        self.doubted_roles.iter()
     }
 
     /// Granted scopes, in the token's order.
-    pub fn scopes(&self) -> &[String] {
-        &self.scopes
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter()
     }
 
     /// Whom the token is meant for, in the token's order.
-    pub fn audiences(&self) -> &[String] {
-        &self.audiences
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.audiences.iter()
     }
 
     /// Whether the principal has at least one of these roles.
     pub fn has_any_role(&self, roles: &[impl AsRef<str>]) -> bool {
-        roles.iter().any(|role| contains(&self.roles.believed, role.as_ref()))
+        roles.iter().any(|role| self.roles.contains(role.as_ref()))
     }
 
     /// Whether the token was granted every one of these scopes.
     pub fn has_all_scopes(&self, scopes: &[impl AsRef<str>]) -> bool {
-        scopes.iter().all(|scope| contains(&self.scopes, scope.as_ref()))
+        scopes.iter().all(|scope| self.scopes.contains(scope.as_ref()))
     }
 
     /// Whether the token is meant for at least one of these audiences.
     pub fn has_any_audience(&self, audiences: &[impl AsRef<str>]) -> bool {
-        audiences.iter().any(|audience| contains(&self.audiences, audience.as_ref()))
+        audiences.iter().any(|audience| self.audiences.contains(audience.as_ref()))
     }
 
     /// The client that the token was issued to (`client_id`, else `azp`).
@@ -167,16 +190,22 @@ impl Principal {
     /// A principal out of nothing, for specifications of other modules.
     #[cfg(test)]
     pub(crate) fn for_specification(claims: &Value) -> Self {
-        let realm = Realm {
+        let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
+        Self::new(&Realm::for_specification(), &claims).expect("principal")
+    }
+}
+
+#[cfg(test)]
+impl Realm {
+    fn for_specification() -> Self {
+        Self {
             index: 0,
             issuer: "https://issuer.example".into(),
             templates: Arc::new([UserTemplate::default()]),
             claim_headers: Vec::new(),
             audiences: Audiences::Any,
             clients: Vec::new(),
-        };
-        let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
-        Self::new(&realm, &claims).expect("principal")
+        }
     }
 }
 
@@ -189,19 +218,11 @@ impl fmt::Debug for Principal {
     }
 }
 
-fn owned(texts: Vec<&str>) -> Vec<String> {
-    texts.into_iter().map(str::to_owned).collect()
-}
-
-fn contains(list: &[String], wanted: &str) -> bool {
-    list.iter().any(|item| item == wanted)
-}
-
 fn claim_headers(
     wanted: &[(HeaderName, String)],
     claims: &Claims,
     roles: &Roles,
-) -> Vec<(HeaderName, HeaderValue)> {
+) -> Box<[(HeaderName, HeaderValue)]> {
     let header = |(name, claim): &(HeaderName, String)| {
         // The upstream takes it for roles of ours, as a rule would.
         if claim == BARE_ROLES && !roles.doubted.is_empty() {
@@ -232,6 +253,7 @@ fn claim_value(value: &Value) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use allocation_counter::measure;
     use serde_json::json;
 
     #[track_caller]
@@ -272,6 +294,44 @@ mod tests {
         assert_eq!(principal.client_id(), Some("app"));
         assert_eq!(principal.id_header(), "281");
         assert_eq!(principal.user(), "user:281");
+    }
+
+    #[test]
+    fn a_principal_tells_what_it_holds() {
+        let scopes: Vec<_> =
+            (0..1_450).map(|n| format!("urn:zitadel:iam:org:project:id:{n:012}:aud")).collect();
+        let claims = json!({
+            "sub": "281234567890000000", "scope": scopes.join(" "), "aud": ["a", "b"],
+            "client_id": "app", "sid": "V2_1", "email": "anne@example.com",
+            "urn:zitadel:iam:org:project:roles": {"admin": {}, "editor": {}},
+        });
+        let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
+        let realm = Realm {
+            claim_headers: vec![(HeaderName::from_static("x-email"), "email".to_owned())],
+            ..Realm::for_specification()
+        };
+        let mut principal = None;
+        let held = measure(|| {
+            let made = Principal::new(&realm, &claims).expect("principal");
+            // As every request that it makes does.
+            drop((made.id_header.clone(), made.claim_headers.clone()));
+            principal = Some(made);
+        });
+        let told = principal.expect("made").held_bytes();
+        let really = usize::try_from(held.bytes_current).expect("positive");
+        assert!(told.abs_diff(really) < 64, "{told} told, {really} held");
+    }
+
+    #[test]
+    fn a_token_that_stands_for_more_than_it_has_room_for_is_refused() {
+        // Each role is held with the name of its project.
+        let project = "7".repeat(60);
+        let roles: serde_json::Map<_, _> = (0..4_500).map(|n| (n.to_string(), json!({}))).collect();
+        let claim = format!("urn:zitadel:iam:org:project:{project}:roles");
+        let claims = json!({"sub": "281", claim: roles}).to_string();
+        let claims = Claims::parse(claims.as_bytes()).expect("claims");
+        let refused = Principal::new(&Realm::for_specification(), &claims).err();
+        assert_eq!(refused, Some(Refusal::MalformedToken));
     }
 
     #[test]

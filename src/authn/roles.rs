@@ -12,6 +12,9 @@ use super::settings::Audiences;
 /// The claim that does not tell whose roles it holds.
 pub const BARE_ROLES: &str = "urn:zitadel:iam:org:project:roles";
 const PROJECT_PREFIX: &str = "urn:zitadel:iam:org:project:";
+/// ZITADEL's ids have some twenty digits. Each role is held with the id before it, so that one of
+/// a kilobyte would let a small token stand for megabytes.
+const MAX_PROJECT_BYTES: usize = 64;
 
 /// What a token says about roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,9 @@ impl Roles {
         for (claim, value) in claims.iter() {
             let Some(project) = project_of(claim) else { continue };
             names_a_project = true;
+            if project.len() > MAX_PROJECT_BYTES {
+                continue;
+            }
             let is_ours = audiences.list().iter().any(|ours| ours == project);
             for role in role_names(value) {
                 believed.push(format!("{project}:{role}"));
@@ -169,6 +175,7 @@ mod tests {
             json!({"urn:zitadel:iam:org:project:77:78:roles": {"a": {}}}),
             json!({"urn:zitadel:iam:org:project::roles": {"a": {}}}),
             json!({"urn:zitadel:iam:org:projects:roles": {"a": {}}}),
+            json!({format!("urn:zitadel:iam:org:project:{}:roles", "7".repeat(65)): {"a": {}}}),
             json!({BARE_ROLES: "admin"}),
             json!({"roles": {"admin": {}}}),
         ] {

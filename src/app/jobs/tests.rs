@@ -59,6 +59,7 @@ async fn every_job_survives_a_panic_of_its_own() {
         "key_refresh",
         "key_watch",
         "limiter_sweep",
+        "memory_sweep",
         "model_refresh",
         "redis_exchange",
         "resolve_app",

@@ -92,7 +92,7 @@ async fn a_wall_clock_that_is_set_back_does_not_let_a_revoked_token_live_on() {
     let world = World::new().await;
     let remembered = TokenCache::default();
     let verified = world.verify(TOKEN).await.expect("verified");
-    remembered.insert(TOKEN, verified.belief, ());
+    remembered.insert(TOKEN, verified.belief, (), 0);
     world.says(&json!({"active": false}));
     world.clock.step_wall(-3_600_000);
     let is_remembered = |after| {
