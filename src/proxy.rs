@@ -15,6 +15,7 @@ pub mod entrance;
 pub mod framing;
 pub mod headers;
 mod hooks;
+mod keepalive;
 mod limit_headers;
 mod local;
 mod receive;
@@ -180,7 +181,10 @@ impl Proxy {
         if session.was_upgraded() {
             return Ok(());
         }
-        connection(session)?.awaits(if end_of_stream { Awaited::Answer } else { Awaited::Body });
+        match connection(session)? {
+            connection if end_of_stream => connection.has_whole_request(),
+            connection => connection.awaits(Awaited::Body),
+        }
         let Some(chunk) = body else { return Ok(()) };
         ctx.body_bytes = ctx.body_bytes.saturating_add(chunk.len() as u64);
         if ctx.body_bytes > self.limits.max_body_bytes {

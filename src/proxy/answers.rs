@@ -16,6 +16,7 @@ use pingora_proxy::Session;
 
 use super::context::Context;
 use super::headers::X_REQUEST_ID;
+use super::keepalive::admit_losses;
 use super::{Proxy, limit_headers};
 use crate::authz::Source;
 
@@ -180,6 +181,7 @@ impl Proxy {
         if !parts.status.is_informational() || parts.status == StatusCode::SWITCHING_PROTOCOLS {
             self.add_ours(&mut parts.headers, ctx);
             ctx.carried.mark(&self.credentials, &mut parts);
+            admit_losses(session)?;
         }
         // Only its end tells such a client where an answer of unknown length ends.
         if client < Version::HTTP_11 && !parts.headers.contains_key(CONTENT_LENGTH) {

@@ -6,13 +6,14 @@
 //! upstream's silence, since Pingora reads from the client while it waits for an answer; except
 //! where it waits for an upstream to take a body, so that Pingora keeps its own timer there.
 
+mod arrivals;
 mod patience;
 mod stream;
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use pingora_proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use arrivals::Arrivals;
 pub use patience::{Overdue, Patience};
 
 use super::receive::ip_of;
@@ -56,16 +58,15 @@ pub(super) struct Connection {
     stream: Stream,
     patience: Patience,
     refusals: Arc<HeadRefusals>,
-    /// An [`Awaited`]. This and the next four are set from the proxy's hooks, which get at the
+    /// An [`Awaited`]. This and the next three are set from the proxy's hooks, which get at the
     /// stream through a shared reference but run in the task that polls it.
     awaited: AtomicU8,
     /// The upstream's time for the next part of its answer, in milliseconds.
     answer_millis: AtomicU64,
     /// Whether `read_due` is to be reckoned anew.
     has_progressed: AtomicBool,
-    /// What has arrived of a head, or before it.
-    head_bytes: AtomicUsize,
-    head_lines: AtomicUsize,
+    /// Of this request, or between the last one and it.
+    arrivals: Arrivals,
     is_refused: bool,
     read_due: Instant,
     write_due: Option<Instant>,
@@ -84,8 +85,7 @@ impl Connection {
             awaited: AtomicU8::new(Awaited::Request as u8),
             answer_millis: AtomicU64::new(0),
             has_progressed: AtomicBool::new(true),
-            head_bytes: AtomicUsize::new(0),
-            head_lines: AtomicUsize::new(0),
+            arrivals: Arrivals::default(),
             is_refused: false,
             read_due: timer_now(),
             write_due: None,
@@ -107,11 +107,27 @@ impl Connection {
     /// From now on, this is waited for.
     pub(super) fn awaits(&self, awaited: Awaited) {
         self.awaited.store(awaited as u8, Ordering::Relaxed);
-        if awaited == Awaited::Request {
-            self.head_bytes.store(0, Ordering::Relaxed);
-            self.head_lines.store(0, Ordering::Relaxed);
+        match awaited {
+            Awaited::Request => self.arrivals.begin(),
+            Awaited::Tunnel => self.arrivals.end_of_request(false),
+            Awaited::Head | Awaited::Body | Awaited::Answer => {}
         }
         self.progresses();
+    }
+
+    /// The request has come to its end, and is answered before anything else is looked at.
+    pub(super) fn has_whole_request(&self) {
+        self.arrivals.end_of_request(true);
+        self.awaits(Awaited::Answer);
+    }
+
+    /// Whether more has been read than a request of `bytes`, or of a head and a body in chunks.
+    pub(super) fn has_read_beyond(&self, bytes: usize, is_chunked: bool) -> bool {
+        if is_chunked {
+            !self.arrivals.end_with_last_chunk()
+        } else {
+            self.arrivals.bytes() != bytes
+        }
     }
 
     /// The upstream may be silent for `patience` while it answers.
@@ -155,22 +171,20 @@ impl Connection {
     }
 
     fn has_read(&mut self, bytes: &[u8]) {
-        let awaited = self.awaited();
-        let head_bytes = self.head_bytes.get_mut();
-        match awaited {
+        self.arrivals.count(bytes);
+        match self.awaited() {
             Awaited::Request => {
-                *head_bytes += bytes.len();
                 // RFC 9112 section 2.2.
                 let is_empty = bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
-                if !is_empty || *head_bytes > EMPTY_LINES {
+                if !is_empty || self.arrivals.bytes() > EMPTY_LINES {
                     self.awaits(Awaited::Head);
                 }
+                self.arrivals.count_lines(bytes);
             }
             // It has to be whole in time, however many parts it comes in.
-            Awaited::Head => *head_bytes += bytes.len(),
-            Awaited::Body | Awaited::Answer | Awaited::Tunnel => return self.progresses(),
+            Awaited::Head => self.arrivals.count_lines(bytes),
+            Awaited::Body | Awaited::Answer | Awaited::Tunnel => self.progresses(),
         }
-        *self.head_lines.get_mut() += memchr::memchr_iter(b'\n', bytes).count();
     }
 
     /// Whether there is no request yet.
@@ -208,7 +222,7 @@ impl Connection {
         let head = RefusedHead {
             reason,
             client: ip_of(socket.as_ref().and_then(|socket| socket.peer_addr())),
-            received: *self.head_bytes.get_mut(),
+            received: self.arrivals.bytes(),
             took: self.head_took(),
         };
         let answer = self.refusals.refuse(&head);
@@ -285,19 +299,24 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let is_too_large = *this.head_bytes.get_mut() > this.patience.head_bytes;
+        let is_too_large = this.arrivals.bytes() > this.patience.head_bytes;
         if is_too_large && this.awaited() == Awaited::Head {
             this.refuse_head(Reason::HeadersTooLarge, cx);
             return Poll::Ready(Err(io::Error::other("the head is too large")));
         }
         let before = buf.filled().len();
-        match Pin::new(&mut this.stream).poll_read(cx, buf) {
-            Poll::Pending => this.poll_read_overdue(cx),
-            ready @ Poll::Ready(_) => {
-                this.has_read(buf.filled().get(before..).unwrap_or_default());
-                ready
-            }
+        let read = if this.arrivals.has_early() {
+            this.arrivals.release(buf);
+            // Nothing more is read before the first of it is wanted.
+            if buf.filled().len() > before { Poll::Ready(Ok(())) } else { Poll::Pending }
+        } else {
+            Pin::new(&mut this.stream).poll_read(cx, buf)
+        };
+        if read.is_pending() || this.arrivals.hold(buf, before) {
+            return this.poll_read_overdue(cx);
         }
+        this.has_read(buf.filled().get(before..).unwrap_or_default());
+        read
     }
 }
 
@@ -310,8 +329,7 @@ impl AsyncWrite for Connection {
         let this = self.get_mut();
         if this.is_before_request() {
             // Pingora answers by itself, without a hook, what it cannot parse.
-            let lines = *this.head_lines.get_mut();
-            this.refuse_head(reason_behind(buf, lines), cx);
+            this.refuse_head(reason_behind(buf, this.arrivals.lines()), cx);
             return Poll::Ready(Ok(buf.len()));
         }
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);

@@ -9,6 +9,7 @@ use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
 use std::time::Duration;
 
+use super::keepalive::admit_losses;
 use crate::gate::Reason;
 use crate::gate::rejection::Advice;
 
@@ -108,9 +109,11 @@ pub fn secure(headers: &mut HeaderMap) {
     }
 }
 
-/// Writes `reply`; the connection stays open unless the request's body is too long to read away.
+/// Writes `reply`; the connection stays open unless the request's body is too long to read away, or
+/// something has come behind it.
 pub async fn write(session: &mut Session, reply: Reply) -> pingora::Result<()> {
     settle_body(session).await;
+    admit_losses(session)?;
     let mut header = ResponseHeader::build_no_case(reply.status, None)?;
     let mut parts: http::response::Parts = {
         let taken = ResponseHeader::build_no_case(reply.status, None)?;

@@ -29,6 +29,7 @@ mod objects;
 mod odd_answers;
 mod outages;
 mod parsing;
+mod pipelining;
 mod proxying;
 mod refusals;
 mod reload;

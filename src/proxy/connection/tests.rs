@@ -156,6 +156,36 @@ async fn what_is_answered_before_there_is_a_request_is_answered_by_us() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_request_is_not_seen_before_it_is_wanted() {
+    let (mut connection, mut client, _) = connect();
+    let mut buf = [0; 64];
+    client.write_all(b"first").await.unwrap();
+    assert_eq!(connection.read(&mut buf).await.unwrap(), 5);
+    connection.awaits(Awaited::Body);
+    connection.answer_within(secs(20));
+    connection.has_whole_request();
+    client.write_all(b"second").await.unwrap();
+    for _ in 0..2 {
+        let wait = tokio::time::timeout(secs(5), connection.read(&mut buf[..1])).await;
+        assert!(wait.is_err(), "the first one is still answered");
+    }
+    assert!(!connection.has_read_beyond(5, false));
+    // The upstream has no more time for that.
+    let (took, overdue) = outlast(&mut connection).await;
+    assert!(about(took, 10), "{took:?}");
+    assert_eq!(overdue, Some(Overdue::Answer));
+
+    connection.awaits(Awaited::Request);
+    let mut told = [0; 6];
+    connection.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, b"second");
+    assert!(!connection.has_read_beyond(6, false) && connection.has_read_beyond(5, false));
+    drop(client);
+    connection.has_whole_request();
+    assert_eq!(connection.read(&mut buf).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_part_of_a_body_and_of_an_answer_renews_the_wait() {
     let (mut connection, client, _) = connect();
     connection.awaits(Awaited::Body);
