@@ -23,7 +23,7 @@ use crate::rate_limit::{Exceeded, InFlight, KeyRef, LimitId, Limiter, Standing, 
 use crate::rules::{Access, CheckTemplate, OnUnavailable, Params, Target};
 
 pub use admission::Admission;
-use policy::{Bound, BoundLimit, Policy, Ruling};
+use policy::{Bound, BoundLimit, Policy};
 use rejection::{Advice, Refused};
 pub use rejection::{Reason, Rejection};
 
@@ -127,11 +127,7 @@ impl Gate {
 
     /// Whether a rule covers `method` on the target, for preflights.
     pub fn covers(&self, target: &Target<'_>, method: &Method) -> Result<(), Rejection> {
-        match self.policy.load().find_for_method(target, method) {
-            Ruling::Rule { .. } => Ok(()),
-            Ruling::MethodNotAllowed { allow } => Err(Rejection::method(allow)),
-            Ruling::NoRule => Err(Rejection::early(Reason::NoRule)),
-        }
+        self.policy.load().find_for_method(target, method).decide().map(drop)
     }
 
     /// Puts other rules into force; requests under way finish under theirs.
@@ -147,11 +143,7 @@ impl Gate {
     /// Lets `request` pass, or tells why not.
     pub async fn admit(&self, request: &Request<'_>, now: Now) -> Result<Admission, Rejection> {
         let policy = self.policy.load();
-        let (rule, params) = match policy.find(&request.target) {
-            Ruling::Rule { rule, params } => (rule, params),
-            Ruling::MethodNotAllowed { allow } => return Err(Rejection::method(allow)),
-            Ruling::NoRule => return Err(Rejection::early(Reason::NoRule)),
-        };
+        let (rule, params) = policy.find(&request.target).decide()?;
         let mut known = Evidence::default();
         let verdict = self.judge(request, rule, &params, now, &mut known).await;
         let Evidence { caller, standings, decided } = known;

@@ -22,7 +22,7 @@ mod warning;
 mod watch;
 
 pub use error::{Fault, FileFault, RuleError, RuleErrors};
-pub use file::{Consistency, OnUnavailable};
+pub use file::{Consistency, EncodedSlashes, OnUnavailable};
 pub use host::HostError;
 pub use host_pattern::HostPattern;
 pub use object::{BadObject, CheckTemplate, ObjectError, ObjectTemplate};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::Request;
+use super::rejection::{Reason, Rejection};
 use crate::authn::Principal;
 use crate::metrics::{Metrics, RuleMetrics};
 use crate::rate_limit::{KeyKind, KeyRef, LimitId};
@@ -59,6 +60,7 @@ fn options(rule: &Rule) -> Vec<(&'static str, String)> {
         ("consistency", higher.then(|| "higher".to_owned())),
         ("on_unavailable", allow.then(|| "allow".to_owned())),
         ("expose_openfga", rule.exposes_openfga().then(|| "true".to_owned())),
+        ("encoded_slashes", rule.allows_encoded_slashes().then(|| "allow".to_owned())),
         ("id", rule.given_id().map(ToOwned::to_owned)),
     ];
     fields.into_iter().filter_map(|(field, value)| Some((field, value?))).collect()
@@ -167,8 +169,32 @@ pub enum Ruling<'a> {
         /// The value of `Allow`.
         allow: &'a str,
     },
+    /// The path has an encoded slash, and whatever its pattern is does not allow that.
+    EncodedSlash {
+        /// The rule that refuses it, when the path and the method have one.
+        rule: Option<&'a Arc<Bound>>,
+    },
     /// No pattern matches.
     NoRule,
+}
+
+/// Names the field, so that whoever meets the refusal knows what to ask the operator for.
+const ENCODED_SLASH: &str =
+    "an encoded slash (%2F) is let through only by a rule that says encoded_slashes: allow";
+
+impl<'a> Ruling<'a> {
+    /// The rule that decides, or the refusal of a request that has none.
+    pub(super) fn decide(self) -> Result<(&'a Arc<Bound>, Params<'a>), Rejection> {
+        match self {
+            Self::Rule { rule, params } => Ok((rule, params)),
+            Self::MethodNotAllowed { allow } => Err(Rejection::method(allow)),
+            Self::EncodedSlash { rule } => Err(Rejection {
+                rule: rule.cloned(),
+                ..Rejection::explained(Reason::BadPath, ENCODED_SLASH)
+            }),
+            Self::NoRule => Err(Rejection::early(Reason::NoRule)),
+        }
+    }
 }
 
 /// The rules in force.
@@ -215,6 +241,9 @@ impl Policy {
                 None => Ruling::NoRule,
             },
             Found::MethodNotAllowed { allow } => Ruling::MethodNotAllowed { allow },
+            Found::EncodedSlash { rule } => {
+                Ruling::EncodedSlash { rule: rule.and_then(|rule| self.bound.get(rule.index())) }
+            }
             Found::NoRule => Ruling::NoRule,
         }
     }

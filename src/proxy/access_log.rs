@@ -34,7 +34,7 @@ pub struct Line<'a> {
     pub method: &'a Method,
     /// Host as forwarded, or as sent.
     pub host: &'a [u8],
-    /// Path as sent.
+    /// Path as matched and forwarded; as sent when it was refused before that.
     pub path: &'a str,
     /// Status sent; 0 when the client was gone.
     pub status: u16,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use pingora::prelude::Error;
 use pingora_proxy::Session;
 
@@ -59,7 +60,7 @@ impl Proxy {
             client: ctx.client,
             method: &header.method,
             host: host.unwrap_or_default(),
-            path: header.uri.path(),
+            path: ctx.rewritten.as_ref().map_or_else(|| header.uri.path(), PathAndQuery::path),
             status,
             bytes_sent: session.body_bytes_sent(),
             bytes_received: session.body_bytes_read(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::error::{Fault, Faults};
-use super::file::{OneOrMany, RuleEntry};
+use super::file::{EncodedSlashes, OneOrMany, RuleEntry};
 use super::object::{CheckTemplate, ObjectTemplate, is_relation};
 use super::pattern::Pattern;
 use super::place::Place;
@@ -37,6 +37,13 @@ pub(super) fn build(
     }
     let timeout =
         entry.timeout.as_deref().and_then(|text| faults.keep("timeout", parse_timeout(text)));
+    let encoded_slashes = entry.encoded_slashes.unwrap_or_default();
+    if let Some(pattern) = pattern
+        && pattern.has_encoded_slashes()
+        && encoded_slashes == EncodedSlashes::Refuse
+    {
+        faults.add("path", Fault::EncodedSlash { value: pattern.as_str().to_owned() });
+    }
     let is_private_only = read_private_only(&entry, access.as_ref(), &target, names, faults);
     let requirements = Requirements {
         roles: read_list("roles", entry.roles, faults),
@@ -64,6 +71,7 @@ pub(super) fn build(
         on_unavailable: entry.on_unavailable.unwrap_or_default(),
         is_private_only,
         exposes_openfga: entry.expose_openfga.unwrap_or_default(),
+        encoded_slashes,
     })
 }
 

@@ -92,6 +92,12 @@ pub enum Fault {
         /// Why not.
         cause: PatternError,
     },
+    /// The path has an encoded slash, which the rule refuses.
+    #[error("{value:?} has an encoded slash (expected only beside encoded_slashes: allow)")]
+    EncodedSlash {
+        /// What stands there.
+        value: String,
+    },
     /// The host cannot be matched.
     #[error("{value:?} {cause} (expected a host without port, or *.example.com)")]
     Host {

@@ -34,7 +34,7 @@ pub struct RuleEntry {
     /// Another name for `action`.
     pub relation: Option<String>,
     /// The OpenFGA object to check instead of the feature, with path parameters:
-    /// `document:{id}`.
+    /// `document:{id}`. Of two, neither value may hold the text between them; the rest comes last.
     pub object: Option<String>,
     /// Name of the upstream; `app` when absent.
     pub target: Option<String>,
@@ -56,6 +56,8 @@ pub struct RuleEntry {
     pub on_unavailable: Option<OnUnavailable>,
     /// Serves a public rule to OpenFGA's API to peers that are not private.
     pub expose_openfga: Option<bool>,
+    /// `allow` takes `%2F` for a part of its segment and forwards it so; `refuse` when absent.
+    pub encoded_slashes: Option<EncodedSlashes>,
 }
 
 /// How fresh an answer of OpenFGA must be.
@@ -77,6 +79,17 @@ pub enum OnUnavailable {
     #[default]
     Deny,
     /// Let every authenticated principal pass.
+    Allow,
+}
+
+/// What becomes of a path with `%2F` in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodedSlashes {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// The `%2F` is a part of its segment.
     Allow,
 }
 
@@ -247,6 +260,7 @@ mod tests {
             ("consistency", json!("higher")),
             ("on_unavailable", json!("allow")),
             ("expose_openfga", json!(true)),
+            ("encoded_slashes", json!("allow")),
         ] {
             assert!(validator.is_valid(&rule(field, value)), "{field}");
         }
@@ -260,6 +274,7 @@ mod tests {
             ("consistency", json!("lower")),
             ("consistency", json!(null)),
             ("expose_openfga", json!("yes")),
+            ("encoded_slashes", json!("decode")),
             ("methods", json!(["GET"])),
             ("context", json!({})),
             ("pth", json!("/b")),

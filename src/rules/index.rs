@@ -1,5 +1,7 @@
 //! Finds the rule for a target: host, then path, then method.
 
+mod decoded;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use super::host_pattern::HostPattern;
 use super::pattern::{Segment, Tail};
 use super::place::Methods;
 use super::rule::Rule;
+pub(super) use decoded::Confusion;
 
 /// All rules, arranged by host.
 #[derive(Debug, Default)]
@@ -145,6 +148,15 @@ impl Endpoint {
     /// The value of `Allow`, for when [`Endpoint::find`] found nothing.
     pub(super) fn allow(&self) -> &str {
         &self.allow
+    }
+
+    /// Whether any of its rules does.
+    pub(super) fn allows_encoded_slashes(&self) -> bool {
+        self.rules().any(|rule| rule.allows_encoded_slashes())
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.exact.iter().map(|(_, rule)| rule).chain(&self.any)
     }
 
     fn exact(&self, method: &Method) -> Option<&Arc<Rule>> {

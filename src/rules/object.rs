@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::path::ENCODED_SLASH;
 use super::pattern::{Params, Pattern, Slot};
 
 /// Bytes in an object, its type included (OpenFGA's limit).
@@ -48,7 +49,7 @@ pub enum BadObject {
         parameter: Box<str>,
     },
     /// The value has a character that means something else in OpenFGA, or an escape, which OpenFGA
-    /// would compare undecoded.
+    /// would compare undecoded. An encoded slash stays one in the object.
     #[error("the path parameter {parameter:?} is not an OpenFGA id")]
     IllegalCharacter {
         /// The parameter's name.
@@ -170,7 +171,7 @@ impl ObjectTemplate {
             if value.is_empty() {
                 return Err(BadObject::Empty { parameter: parameter.clone() });
             }
-            if value.contains('%') || !is_legal(value) {
+            if has_escapes(value) || !is_legal(value) {
                 return Err(BadObject::IllegalCharacter { parameter: parameter.clone() });
             }
             let start = object.len();
@@ -212,6 +213,12 @@ fn check_order(values: &[Value]) -> Result<(), ObjectError> {
         }
     }
     Ok(())
+}
+
+/// Whether there are others than the encoded slashes that the rule allows.
+fn has_escapes(value: &str) -> bool {
+    let mut escapes = value.match_indices('%').filter_map(|(at, _)| value.get(at..));
+    escapes.any(|escape| !escape.starts_with(ENCODED_SLASH))
 }
 
 /// How often `needle` stands in `text`, overlaps included.

@@ -4,9 +4,16 @@
 //! how often. A path on which they could disagree is refused rather than repaired; the only repair
 //! is the one RFC 3986 section 6.2.2 calls equivalence: unreserved characters are decoded and the
 //! hex digits of the remaining escapes are upper-cased.
+//!
+//! An encoded slash belongs to its segment. Some services decode it and some do not, so only a rule
+//! can know whether it has one reading: the path says that it has one, the rule set judges. What
+//! stands beside it is held to what stands beside a slash, for those that decode.
 
 use std::borrow::Cow;
 use std::fmt;
+
+/// A slash that belongs to its segment, as a canonical path spells it.
+pub(super) const ENCODED_SLASH: &str = "%2F";
 
 /// Which of the otherwise refused forms an operator lets through, unchanged.
 ///
@@ -26,15 +33,12 @@ pub enum PathError {
     /// Asterisk-form, authority-form, or a path without its slash.
     #[error("does not start with a slash")]
     NotAbsolute,
-    /// `.` or `..`, however it is encoded.
+    /// `.` or `..`, however it is encoded, between slashes or encoded slashes.
     #[error("has a dot segment")]
     DotSegment,
-    /// `//`.
+    /// `//`, or nothing between an encoded slash and the next or the segment's edge.
     #[error("has an empty segment")]
     EmptySegment,
-    /// `%2F`.
-    #[error("has an encoded slash")]
-    EncodedSlash,
     /// `\` or `%5C`, which some servers take for a slash.
     #[error("has a backslash")]
     Backslash,
@@ -74,6 +78,7 @@ pub enum PathError {
 pub struct CanonicalPath<'a> {
     text: Cow<'a, str>,
     has_escapes: bool,
+    has_encoded_slashes: bool,
 }
 
 impl<'a> CanonicalPath<'a> {
@@ -91,7 +96,8 @@ impl<'a> CanonicalPath<'a> {
         } else {
             Cow::Borrowed(std::str::from_utf8(raw).map_err(|_| PathError::NonAscii)?)
         };
-        Ok(Self { text, has_escapes: found.has_escapes })
+        let Scan { has_escapes, has_encoded_slashes, .. } = found;
+        Ok(Self { text, has_escapes, has_encoded_slashes })
     }
 
     /// The path as it is matched and forwarded.
@@ -102,6 +108,11 @@ impl<'a> CanonicalPath<'a> {
     /// Whether the bytes differ from those the client sent.
     pub const fn is_rewritten(&self) -> bool {
         matches!(self.text, Cow::Owned(_))
+    }
+
+    /// Whether a segment holds `%2F`, which not every service reads alike.
+    pub const fn has_encoded_slashes(&self) -> bool {
+        self.has_encoded_slashes
     }
 
     /// The form that is compared with patterns.
@@ -174,6 +185,8 @@ const fn is_unreserved(byte: u8) -> bool {
 #[derive(Clone, Copy)]
 enum Segment {
     Empty,
+    /// Nothing since an encoded slash.
+    EmptyPart,
     OneDot,
     TwoDots,
     Named,
@@ -182,18 +195,29 @@ enum Segment {
 impl Segment {
     const fn dot(self) -> Self {
         match self {
-            Self::Empty => Self::OneDot,
+            Self::Empty | Self::EmptyPart => Self::OneDot,
             Self::OneDot => Self::TwoDots,
             Self::TwoDots | Self::Named => Self::Named,
         }
     }
 
-    /// Checks a segment that something follows: a slash, or a semicolon that some servers cut at.
+    /// Checks a segment that something follows: a slash, raw or encoded, or a semicolon that some
+    /// servers cut at.
     const fn close(self, policy: PathPolicy) -> Result<(), PathError> {
         match self {
             Self::OneDot | Self::TwoDots => Err(PathError::DotSegment),
-            Self::Empty if !policy.allow_empty_segments => Err(PathError::EmptySegment),
-            Self::Empty | Self::Named => Ok(()),
+            Self::Empty | Self::EmptyPart if !policy.allow_empty_segments => {
+                Err(PathError::EmptySegment)
+            }
+            Self::Empty | Self::EmptyPart | Self::Named => Ok(()),
+        }
+    }
+
+    /// Checks the last segment, which may be empty behind a slash that is none of its own.
+    const fn end(self, policy: PathPolicy) -> Result<(), PathError> {
+        match self {
+            Self::Empty => Ok(()),
+            other => other.close(policy),
         }
     }
 }
@@ -201,11 +225,12 @@ impl Segment {
 struct Scan {
     repairable: bool,
     has_escapes: bool,
+    has_encoded_slashes: bool,
 }
 
 fn scan(raw: &[u8], policy: PathPolicy) -> Result<Scan, PathError> {
     let Some((b'/', mut rest)) = raw.split_first() else { return Err(PathError::NotAbsolute) };
-    let mut found = Scan { repairable: false, has_escapes: false };
+    let mut found = Scan { repairable: false, has_escapes: false, has_encoded_slashes: false };
     let mut segment = Segment::Empty;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
@@ -226,19 +251,24 @@ fn scan(raw: &[u8], policy: PathPolicy) -> Result<Scan, PathError> {
             }
             Class::Percent => {
                 let escape = Escape::read(rest)?;
-                if escape.value == b';' {
-                    check_semicolon(segment, policy)?;
-                }
                 rest = escape.check(rest, &mut found)?;
-                segment = Segment::Named;
+                segment = match escape.value {
+                    b'/' => {
+                        segment.close(policy)?;
+                        Segment::EmptyPart
+                    }
+                    b';' => {
+                        check_semicolon(segment, policy)?;
+                        Segment::Named
+                    }
+                    _ => Segment::Named,
+                };
             }
             Class::Refused(error) => return Err(error),
         }
     }
-    match segment {
-        Segment::OneDot | Segment::TwoDots => Err(PathError::DotSegment),
-        Segment::Empty | Segment::Named => Ok(found),
-    }
+    segment.end(policy)?;
+    Ok(found)
 }
 
 const fn check_semicolon(before: Segment, policy: PathPolicy) -> Result<(), PathError> {
@@ -269,8 +299,8 @@ impl Escape {
         let after = rest.get(2..).unwrap_or_default();
         found.repairable |= is_unreserved(self.value) || !self.is_upper_case;
         found.has_escapes = true;
+        found.has_encoded_slashes |= self.value == b'/';
         match self.value {
-            b'/' => Err(PathError::EncodedSlash),
             b'\\' => Err(PathError::Backslash),
             0x00..=0x1F | 0x7F => Err(PathError::ControlCharacter),
             b'%' if Self::read(after).is_ok() => Err(PathError::EncodedTwice),

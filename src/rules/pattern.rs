@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::path::{CanonicalPath, PathError, PathPolicy};
+use super::path::{CanonicalPath, ENCODED_SLASH, PathError, PathPolicy};
 
 /// Parameters in one pattern.
 const MAX_PARAMETERS: usize = 16;
 /// Segments in one pattern; it bounds the depth of a search.
-const MAX_SEGMENTS: usize = 64;
+pub(super) const MAX_SEGMENTS: usize = 64;
 /// Bytes in one pattern.
 const MAX_LENGTH: usize = 2_048;
 
@@ -130,6 +130,13 @@ impl Pattern {
     /// The names of the parameters, from left to right.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.slots().map(|(name, _)| name)
+    }
+
+    /// Whether a static segment holds `%2F`.
+    pub(super) fn has_encoded_slashes(&self) -> bool {
+        self.segments
+            .iter()
+            .any(|segment| matches!(segment, Segment::Static(text) if text.contains(ENCODED_SLASH)))
     }
 
     pub(super) fn segments(&self) -> &[Segment] {
@@ -291,6 +298,7 @@ mod tests {
             ("/caf%c3%A9", "=caf%C3%A9"),
             ("/%61pi", "=api"),
             ("/a%21/%3Aid", "=a! =:id"),
+            ("/@scope%2fname/{version}", "=@scope%2Fname <version>"),
         ] {
             assert_eq!(shape(text), expected, "{text}");
         }
@@ -307,7 +315,8 @@ mod tests {
             "/a/../b",
             "/./a",
             "/%2e%2e/a",
-            "/a%2Fb",
+            "/a%2F",
+            "/a%2F..",
             "/a b",
             "/é",
             "/a;b",

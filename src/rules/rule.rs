@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::file::{Consistency, OnUnavailable};
+use super::file::{Consistency, EncodedSlashes, OnUnavailable};
 use super::host_pattern::HostPattern;
 use super::object::CheckTemplate;
 use super::pattern::Pattern;
@@ -24,6 +24,7 @@ pub struct Rule {
     pub(super) on_unavailable: OnUnavailable,
     pub(super) is_private_only: bool,
     pub(super) exposes_openfga: bool,
+    pub(super) encoded_slashes: EncodedSlashes,
 }
 
 /// Who may pass.
@@ -143,6 +144,11 @@ impl Rule {
     /// Whether it says `expose_openfga`.
     pub const fn exposes_openfga(&self) -> bool {
         self.exposes_openfga
+    }
+
+    /// Whether `%2F` is a part of its segment in this rule's paths, rather than refused.
+    pub fn allows_encoded_slashes(&self) -> bool {
+        self.encoded_slashes == EncodedSlashes::Allow
     }
 
     /// The id that the file gives it, rather than one made from method and path.

@@ -57,6 +57,11 @@ pub enum Found<'a> {
         /// The methods it has, as the value of `Allow`.
         allow: &'a str,
     },
+    /// The path has an encoded slash, and whatever its pattern is does not allow that.
+    EncodedSlash {
+        /// The rule that refuses it, when the path and the method have one.
+        rule: Option<&'a Arc<Rule>>,
+    },
     /// No pattern matches.
     NoRule,
 }
@@ -65,7 +70,7 @@ impl RuleSet {
     /// Reads a file's content; reports everything that is wrong with it at once.
     pub fn parse(bytes: &[u8], names: &Names) -> Result<Self, RuleErrors> {
         let Loaded { rules, index } = load(bytes, names)?;
-        let warnings = RuleWarning::all(&rules, names);
+        let warnings = RuleWarning::all(&rules, &index, names);
         Ok(Self { rules, index, warnings, version: fingerprint(bytes) })
     }
 
@@ -81,9 +86,18 @@ impl RuleSet {
         path: &'a CanonicalPath<'_>,
         method: &Method,
     ) -> Found<'a> {
-        let Some(endpoint) = self.index.find(host, &path.match_key()) else { return Found::NoRule };
+        let is_encoded = path.has_encoded_slashes();
+        let Some(endpoint) = self.index.find(host, &path.match_key()) else {
+            return if is_encoded { Found::EncodedSlash { rule: None } } else { Found::NoRule };
+        };
         match endpoint.find(method) {
+            Some(rule) if is_encoded && !rule.allows_encoded_slashes() => {
+                Found::EncodedSlash { rule: Some(rule) }
+            }
             Some(rule) => Found::Rule { rule, params: Params::new(rule.pattern(), path.as_str()) },
+            None if is_encoded && !endpoint.allows_encoded_slashes() => {
+                Found::EncodedSlash { rule: None }
+            }
             None => Found::MethodNotAllowed { allow: endpoint.allow() },
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::file::OnUnavailable;
+use super::index::{Confusion, Index};
 use super::pattern::Segment;
 use super::rule::Rule;
 use super::set::Names;
@@ -14,11 +15,13 @@ const ZITADEL_PUBLIC: [&str; 8] =
     [".well-known", "assets", "debug", "device", "idps", "oauth", "oidc", "ui"];
 
 /// A rule that loads and deserves a second look.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RuleWarning {
     rule: usize,
     id: Box<str>,
     danger: Danger,
+    /// What the danger is about, where it is about other rules.
+    confusions: Box<[Confusion]>,
 }
 
 /// What could go wrong.
@@ -34,18 +37,30 @@ pub enum Danger {
     FailsOpen,
     /// A role that does not name its project, while tokens for any audience are accepted.
     RoleOfAnyProject,
+    /// Paths with encoded slashes that are another rule's once they are decoded.
+    ReadAsAnother,
 }
 
+/// Confusions that one warning spells out.
+const MAX_CONFUSIONS: usize = 3;
+
 impl RuleWarning {
-    pub(super) fn all(rules: &[Arc<Rule>], names: &Names) -> Vec<Self> {
+    pub(super) fn all(rules: &[Arc<Rule>], index: &Index, names: &Names) -> Vec<Self> {
+        let value = unused_segment(rules);
         let of = |rule: &Arc<Rule>| {
-            dangers(rule, names)
-                .into_iter()
-                .flatten()
-                .map(|danger| Self { rule: rule.index(), id: rule.id().into(), danger })
-                .collect::<Vec<_>>()
+            let confusions = index.confusions(rule, &value);
+            let read_as_another = (!confusions.is_empty()).then_some(Danger::ReadAsAnother);
+            let about_others =
+                read_as_another.map(|danger| Self::new(rule, danger, confusions.into()));
+            let plain = dangers(rule, names).into_iter().flatten();
+            let plain = plain.map(|danger| Self::new(rule, danger, Box::default()));
+            plain.chain(about_others).collect::<Vec<_>>()
         };
         rules.iter().flat_map(of).collect()
+    }
+
+    fn new(rule: &Rule, danger: Danger, confusions: Box<[Confusion]>) -> Self {
+        Self { rule: rule.index(), id: rule.id().into(), danger, confusions }
     }
 
     /// The rule's position in the file, from 0.
@@ -61,6 +76,11 @@ impl RuleWarning {
     /// What could go wrong.
     pub const fn danger(&self) -> Danger {
         self.danger
+    }
+
+    /// Paths of the rule, and the positions of the rules whose paths they are once decoded.
+    pub fn confusions(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.confusions.iter().map(|found| (&*found.path, found.rule.index()))
     }
 }
 
@@ -87,6 +107,19 @@ fn asks_for_a_bare_role(rule: &Rule) -> bool {
     rule.requirements().roles().iter().any(|role| !role.contains(':'))
 }
 
+/// A segment that no pattern names.
+fn unused_segment(rules: &[Arc<Rule>]) -> String {
+    let names_it = |name: &str| {
+        let is_it = |segment: &Segment| matches!(segment, Segment::Static(text) if **text == *name);
+        rules.iter().any(|rule| rule.pattern().segments().iter().any(is_it))
+    };
+    let mut name = "x".to_owned();
+    while names_it(&name) {
+        name.push('x');
+    }
+    name
+}
+
 fn is_zitadel_administration(rule: &Rule) -> bool {
     match rule.pattern().segments().first() {
         Some(Segment::Static(first)) => !ZITADEL_PUBLIC.contains(&&**first),
@@ -96,7 +129,17 @@ fn is_zitadel_administration(rule: &Rule) -> bool {
 
 impl fmt::Display for RuleWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule {} ({:?}): {}", self.rule, self.id, self.danger)
+        write!(f, "rule {} ({:?}): {}", self.rule, self.id, self.danger)?;
+        for (position, Confusion { path, rule }) in
+            self.confusions.iter().take(MAX_CONFUSIONS).enumerate()
+        {
+            let separator = if position == 0 { ": " } else { ", " };
+            write!(f, "{separator}{path:?} for one of rule {} ({:?})", rule.index(), rule.id())?;
+        }
+        match self.confusions.len().saturating_sub(MAX_CONFUSIONS) {
+            0 => Ok(()),
+            more => write!(f, ", and {more} more rules"),
+        }
     }
 }
 
@@ -122,6 +165,10 @@ impl fmt::Display for Danger {
                 "asks for a role while tokens for any audience are accepted: whoever owns a project \
                  gives himself roles of any name; name the project, {project}:{role}, or set \
                  issuers[].audience (ZITADEL_AUDIENCE)"
+            }
+            Self::ReadAsAnother => {
+                "encoded_slashes is allow, and a service that decodes them takes paths of this rule \
+                 for another's"
             }
         })
     }

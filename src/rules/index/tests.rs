@@ -18,18 +18,23 @@ fn names() -> Names {
     }
 }
 
-/// Rules as `METHODS [host]/path`; the line is the rule's id.
-fn rules(lines: &[&str]) -> RuleSet {
+/// Rules as `METHODS [host]/path`, behind a `%` when they allow encoded slashes; the line is the
+/// rule's id.
+pub(super) fn rules(lines: &[&str]) -> RuleSet {
     let entries: Vec<_> = lines
         .iter()
         .map(|line| {
-            let (methods, place) = line.split_once(' ').expect("METHODS PLACE");
+            let (methods, place) =
+                line.trim_start_matches('%').split_once(' ').expect("METHODS PLACE");
             let (host, path) = place.split_at(place.find('/').expect("a path"));
             let mut entry = serde_json::json!({
                 "id": line, "method": methods, "path": path, "feature": "authenticated",
             });
             if !host.is_empty() {
                 entry["host"] = host.into();
+            }
+            if line.starts_with('%') {
+                entry["encoded_slashes"] = "allow".into();
             }
             entry
         })
@@ -54,6 +59,8 @@ fn ask(rules: &RuleSet, request: &str) -> String {
     let target = Target::parse(raw, policy).expect("canonical");
     match rules.find(&target) {
         Found::NoRule => "no rule".to_owned(),
+        Found::EncodedSlash { rule: None } => "encoded slash".to_owned(),
+        Found::EncodedSlash { rule: Some(rule) } => format!("encoded slash, {}", rule.id()),
         Found::MethodNotAllowed { allow } => format!("405 {allow}"),
         Found::Rule { rule, params } => {
             let mut answer = rule.id().to_owned();
@@ -228,6 +235,46 @@ fn every_spelling_of_a_path_meets_the_same_rule() {
 }
 
 #[test]
+fn an_encoded_slash_is_part_of_its_segment_where_the_rule_allows_it() {
+    check(
+        &[
+            "%GET /projects/{id}",
+            "%GET /projects/{id}/files/*path",
+            "GET /projects/{group}/{id}",
+            "%GET /@scope%2fname",
+            "GET /{package}",
+            "%PUT /{package}/keys",
+            "GET /{package}/keys/{key}",
+            "%GET /files/*path",
+            "GET /files/private/*path",
+        ],
+        &[
+            ("GET /projects/a%2Fb", "%GET /projects/{id} id=a%2Fb"),
+            ("GET /projects/a%2fb/", "%GET /projects/{id} id=a%2Fb"),
+            ("GET /projects/a%2Fb%2fc", "%GET /projects/{id} id=a%2Fb%2Fc"),
+            (
+                "GET /projects/a%2Fb/files/c%2Fd/e",
+                "%GET /projects/{id}/files/*path id=a%2Fb path=c%2Fd/e",
+            ),
+            ("GET /@scope%2Fname", "%GET /@scope%2fname"),
+            ("GET /@sc%6Fpe%2fname", "%GET /@scope%2fname"),
+            ("GET /files/private%2Fx", "%GET /files/*path path=private%2Fx"),
+            // The most specific pattern decides, and no other is tried.
+            ("GET /projects/a%2Fb/c", "encoded slash, GET /projects/{group}/{id}"),
+            ("GET /@other%2Fname", "encoded slash, GET /{package}"),
+            ("GET /files/private/a%2Fb", "encoded slash, GET /files/private/*path"),
+            ("HEAD /@other%2Fname", "encoded slash, GET /{package}"),
+            // Some rule of the pattern allows it, so the method is what is wrong.
+            ("GET /a%2Fb/keys", "405 PUT"),
+            ("PUT /a%2Fb/keys", "%PUT /{package}/keys package=a%2Fb"),
+            ("PUT /a%2Fb/keys/c", "encoded slash"),
+            ("GET /no/such%2Frule", "encoded slash"),
+            ("GET /no/such/rule", "no rule"),
+        ],
+    );
+}
+
+#[test]
 fn a_file_made_to_search_long_is_still_searched_once_per_node() {
     // Every choice between static and parameter in ten segments, and a path that none of them ends.
     let lines: Vec<String> = (0_u32..1 << 10)
@@ -285,7 +332,7 @@ fn rank(pattern: &str, path: &str) -> Option<Vec<u8>> {
 }
 
 fn patterns() -> impl Strategy<Value = BTreeSet<String>> {
-    let part = prop::sample::select(vec!["/a", "/b", "/{p}"]);
+    let part = prop::sample::select(vec!["/a", "/b", "/{p}", "/a%2Fb"]);
     let tail = prop::sample::select(vec!["", "", "/", "/*r"]);
     let pattern =
         (prop::collection::vec(part, 0..4), tail).prop_filter_map("a path", |(parts, tail)| {
@@ -305,16 +352,19 @@ proptest! {
     #[test]
     fn the_index_agrees_with_trying_every_pattern(
         patterns in patterns(),
-        parts in prop::collection::vec(prop::sample::select(vec!["/a", "/b", "/c", "/"]), 1..6),
+        parts in prop::collection::vec(
+            prop::sample::select(vec!["/a", "/b", "/c", "/", "/a%2Fb", "/c%2Fa"]),
+            1..6,
+        ),
     ) {
         let path = parts.concat();
-        let lines: Vec<_> = patterns.iter().map(|pattern| format!("GET {pattern}")).collect();
+        let lines: Vec<_> = patterns.iter().map(|pattern| format!("%GET {pattern}")).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let best = lines
             .iter()
-            .filter_map(|line| Some((rank(&line[4..], &path)?, *line)))
+            .filter_map(|line| Some((rank(&line[5..], &path)?, *line)))
             .min_by(|(a, _), (b, _)| a.cmp(b))
-            .map_or("no rule", |(_, line)| line);
+            .map_or(if path.contains('%') { "encoded slash" } else { "no rule" }, |(_, line)| line);
         let answer = ask(&rules(&lines), &format!("GET {path}"));
         let answer = answer.split(" p").next().unwrap_or_default();
         let answer = answer.split(" r=").next().unwrap_or_default();

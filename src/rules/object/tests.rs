@@ -35,6 +35,10 @@ fn a_value_that_is_no_id_is_never_interpolated() {
         let expected = BadObject::IllegalCharacter { parameter: "id".into() };
         assert_eq!(render("document:{id}", &path), Err(expected), "{value}");
     }
+    for value in ["a%2Fb%20c", "a%2", "%2G", "a%252F"] {
+        let path = format!("/orgs/acme/docs/{value}/x");
+        assert!(render("document:{id}", &path).is_err(), "{value}");
+    }
     let empty = BadObject::Empty { parameter: "path".into() };
     assert_eq!(render("file:{path}", "/orgs/acme/docs/42/"), Err(empty));
     let fits = format!("/orgs/acme/docs/{}/x", "a".repeat(MAX_OBJECT - "document:".len()));
@@ -77,6 +81,18 @@ fn relations_follow_openfga() {
     assert!(is_relation("viewer") && is_relation(&"a".repeat(50)));
     for text in ["", "can view", "a:b", "a#b", "a@b", &"a".repeat(51)] {
         assert!(!is_relation(text), "{text}");
+    }
+}
+
+#[test]
+fn an_encoded_slash_stays_one_in_the_object() {
+    for (text, path, expected) in [
+        ("document:{id}", "/orgs/a/docs/group%2Fname/x", "document:group%2Fname"),
+        ("document:{org}/{id}", "/orgs/a%2Fb/docs/c/x", "document:a%2Fb/c"),
+        ("document:{org}/{id}", "/orgs/a/docs/b%2Fc/x", "document:a/b%2Fc"),
+        ("file:{path}", "/orgs/a/docs/b/c%2Fd/e", "file:c%2Fd/e"),
+    ] {
+        assert_eq!(render(text, path).as_deref(), Ok(expected), "{text} {path}");
     }
 }
 
@@ -125,7 +141,7 @@ struct Shape {
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
-    let between = vec!["-", "--", "_", "-_", "-a-", "a", "-_-", "/", "-/", "/-"];
+    let between = vec!["-", "--", "_", "-_", "-a-", "a", "-_-", "/", "-/", "/-", "%2F", "2F-", "%"];
     let separators = prop::collection::vec(prop::sample::select(between), 1..3);
     let edge = prop::sample::select(vec!["", "-", "a"]);
     (separators, any::<bool>(), edge.clone(), edge, any::<prop::sample::Index>()).prop_map(
@@ -191,7 +207,7 @@ proptest! {
     #[test]
     fn two_paths_never_ask_for_one_object(
         shape in shapes(),
-        letters in prop::sample::subsequence(vec!["a", "-", "_"], 2),
+        letters in prop::sample::subsequence(vec!["a", "-", "_", "%2F"], 2),
     ) {
         let pattern = shape.pattern();
         let template = ObjectTemplate::parse(&shape.template, &pattern).expect("a template");

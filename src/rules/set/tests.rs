@@ -1,5 +1,7 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -74,6 +76,7 @@ fn every_field_reaches_the_rule() {
         "feature": "orders", "relation": "editor", "object": "order:{id}", "target": "app",
         "roles": ["clerk", "boss"], "scopes": ["write"], "audience": "shop", "rate_limit": "reports",
         "timeout": "1500ms", "consistency": "higher", "on_unavailable": "allow",
+        "encoded_slashes": "allow",
     }]))
     .expect("valid");
     let rule = &rules.rules()[0];
@@ -90,6 +93,7 @@ fn every_field_reaches_the_rule() {
     assert_eq!(rule.limit(), Some("reports"));
     assert_eq!(rule.timeout(), Some(Duration::from_millis(1_500)));
     assert_eq!(rule.consistency(), crate::rules::Consistency::Higher);
+    assert!(rule.allows_encoded_slashes());
     assert_eq!(rules.warnings()[0].danger(), Danger::FailsOpen);
 }
 
@@ -186,6 +190,9 @@ fn one_wrong_field_is_named() {
         ("id", json!("a".repeat(129))),
         ("expose_openfga", json!(true)),
         ("expose_openfga", json!("true")),
+        ("encoded_slashes", json!("decode")),
+        ("encoded_slashes", json!(true)),
+        ("path", json!("/@scope%2fname")),
         ("on_unavailable", json!("maybe")),
         ("context", json!({})),
         ("Path", json!("/b")),
@@ -359,4 +366,58 @@ fn a_preflight_asks_for_another_method() {
     let find = |method| rules.find_for_method(None, &path, &method);
     assert!(matches!(find(Method::GET), Found::Rule { .. }));
     assert!(matches!(find(Method::POST), Found::MethodNotAllowed { allow: "GET, HEAD" }));
+}
+
+/// One rule over every parameter of a pattern, and what its template makes of a path that a client
+/// sends.
+fn ask(rules: &RuleSet, raw: &str) -> Option<(String, String)> {
+    let path = CanonicalPath::parse(raw.as_bytes(), crate::rules::PathPolicy::default()).ok()?;
+    let Found::Rule { rule, params } = rules.find_for_method(None, &path, &Method::GET) else {
+        return None;
+    };
+    let Access::Check(check) = rule.access() else { panic!("a check") };
+    let object = check.object().render(&params).ok()?.into_owned();
+    // What differs only in these is one path to every service.
+    let key = path.match_key().trim_end_matches('/').to_owned();
+    Some((object, key))
+}
+
+fn raw_paths() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "/", "/", "/", "a", "b", "-", "--", "!", "%21", "%61", "%2D", "%2f", "%2F", ".", "%2e",
+        "/s/",
+    ]);
+    prop::collection::vec(piece, 1..10).prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn two_canonical_paths_ask_for_two_objects(
+        pattern in prop::sample::select(vec![
+            ("/{a}", &["a"][..]), ("/{a}/{b}", &["a", "b"]), ("/{a}/s/{b}", &["a", "b"]),
+            ("/{a}/*b", &["a", "b"]), ("/s/*a", &["a"]), ("/{a}/{b}/*c", &["a", "b", "c"]),
+        ]),
+        separator in prop::sample::select(vec!["-", "--", "/", "-!-", "%2F"]),
+        allow in any::<bool>(),
+        raws in prop::collection::vec(raw_paths(), 64),
+    ) {
+        let (pattern, names) = pattern;
+        let values: Vec<_> = names.iter().map(|name| format!("{{{name}}}")).collect();
+        let rules = parse(&json!([{
+            "path": pattern, "method": "GET", "object": format!("document:{}", values.join(separator)),
+            "encoded_slashes": if allow { "allow" } else { "refuse" },
+        }])).expect("valid");
+        let mut askers = HashMap::new();
+        for raw in &raws {
+            let Some((object, path)) = ask(&rules, raw) else { continue };
+            if separator != "%2F" {
+                prop_assert_eq!(object.contains("%2F"), path.contains("%2F"));
+            }
+            if let Some(other) = askers.insert(object.clone(), path.clone()) {
+                prop_assert_eq!(&other, &path, "both ask for {}", object);
+            }
+        }
+    }
 }
