@@ -16,6 +16,7 @@
 )]
 
 mod answers;
+mod cors;
 mod credentials;
 mod embedded;
 mod forwarding;
@@ -30,9 +31,11 @@ mod odd_answers;
 mod outages;
 mod parsing;
 mod pipelining;
+mod private_hosts;
 mod proxying;
 mod refusals;
 mod reload;
 mod roles;
 mod slow_clients;
+mod spellings;
 mod support;

@@ -2,6 +2,7 @@
 
 pub mod attack;
 pub mod gateway;
+pub mod grpc_gateway;
 pub mod http1;
 pub mod issuer;
 pub mod openfga;
