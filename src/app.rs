@@ -38,8 +38,9 @@ const READ_BUFFER: usize = 8 * 1024;
 /// One segment; Pingora's own default.
 const WRITE_BUFFER: usize = 1460;
 
-/// A failed attempt is repeated on another connection twice at most, and only where that is safe.
-const ATTEMPTS: usize = 3;
+/// Addresses are tried within `connect_timeout`, and what was sent is repeated twice at most, where that
+/// is safe; this bounds both where failures take no time.
+const ATTEMPTS: usize = 16;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]

@@ -55,6 +55,7 @@ pub struct Metrics {
     pub limiter_keys: IntGauge,
     /// Limits that count further keys approximately because the table is full.
     pub limits_in_overflow: IntGauge,
+    connect_failures: IntCounterVec,
 }
 
 /// Handles of one background job.
@@ -164,6 +165,11 @@ impl Metrics {
                 "auth_gateway_limits_in_overflow",
                 "Rate limits whose newest keys are counted approximately because the table of keys is full.",
             )?,
+            connect_failures: counter_vec(
+                "auth_gateway_upstream_connect_failures_total",
+                "Attempts to connect to an address of an upstream that failed, probes included.",
+                &["upstream"],
+            )?,
             registry,
         })
     }
@@ -179,6 +185,11 @@ impl Metrics {
             failures: self.job_failures.with_label_values(&[name]),
             up: self.job_up.with_label_values(&[name]),
         }
+    }
+
+    /// Counts attempts to connect to `upstream` that failed.
+    pub fn connect_failures(&self, upstream: &str) -> IntCounter {
+        self.connect_failures.with_label_values(&[upstream])
     }
 
     /// Counts a request that the gateway turned away.

@@ -6,6 +6,7 @@
 pub mod access_log;
 mod account;
 pub mod answers;
+mod attempt;
 pub mod client_addr;
 pub mod connection;
 pub mod context;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
+use pingora::prelude::{Error, ErrorSource, ErrorType};
 use pingora_proxy::{FailToProxy, Session};
 
 use crate::authn::Credentials;
@@ -50,11 +51,7 @@ use entrance::PINGORA_WAITS;
 use framing::MessageLimits;
 use headers::{HeaderPolicy, Host, Told};
 use receive::Verdict;
-use upgrade::PatientConnect;
 use upstream::{HostHeader, Upstream};
-
-/// Pool of the connections that were made for upgrades.
-const UPGRADES: u64 = 1;
 
 /// Everything that serving a request takes.
 pub struct Proxy {
@@ -101,44 +98,6 @@ impl Proxy {
                 Ok(true)
             }
         }
-    }
-
-    fn choose_peer(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-    ) -> pingora::Result<Box<HttpPeer>> {
-        // A retry sends the body again.
-        ctx.body_bytes = 0;
-        let admission = ctx.admission().ok_or_else(our_fault)?;
-        let upstream = self.upstream(ctx).ok_or_else(our_fault)?;
-        let mut peer = upstream.peer().ok_or_else(|| {
-            Error::create(
-                ErrorType::ConnectNoRoute,
-                ErrorSource::Upstream,
-                Some("the upstream's name has no address".into()),
-                None,
-            )
-        })?;
-        let has_body = !session.as_downstream_mut().is_body_empty();
-        let is_handshake = upgrade::is_websocket_handshake(session.req_header());
-        let connection = connection(session)?;
-        connection
-            .answer_within(admission.rule().timeout().unwrap_or(upstream.settings.read_timeout));
-        if has_body && session.get_header(http::header::EXPECT).is_some() {
-            // The client waits for the upstream's word before it sends anything.
-            connection.awaits(Awaited::Answer);
-        }
-        if has_body || is_handshake {
-            peer.options.read_timeout = Some(connection.at_the_latest(is_handshake));
-        }
-        if is_handshake {
-            let timeout = upstream.settings.connect_timeout;
-            peer.options.custom_l4 = Some(Arc::new(PatientConnect { timeout }));
-            // Never one of the pooled connections, which are not patient.
-            peer.group_key = UPGRADES;
-        }
-        Ok(peer)
     }
 
     fn edit_request(
@@ -215,8 +174,9 @@ impl Proxy {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &Context,
+        ctx: &mut Context,
     ) -> pingora::Result<()> {
+        ctx.attempts.hear();
         let is_handshake = upgrade::is_websocket_handshake(session.req_header());
         let is_body_done = session.as_downstream_mut().is_body_done();
         let connection = connection(session)?;
@@ -312,13 +272,8 @@ fn reason_of(error: &Error) -> Option<Reason> {
         Some(Overdue::Reading | Overdue::Tunnel) => return None,
         None => {}
     }
-    let is_timeout = matches!(
-        error.etype(),
-        ErrorType::ConnectTimedout
-            | ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout
-            | ErrorType::TLSHandshakeTimedout
-    );
+    // An upstream that was never reached has failed, however long that took.
+    let is_timeout = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
     match (error.esource(), error.etype()) {
         (_, &OUR_FAULT) => Some(Reason::InternalError),
         (_, ErrorType::HTTPStatus(413)) => Some(Reason::BodyTooLarge),

@@ -152,8 +152,11 @@ impl House {
         let redis =
             redis.map(|redis| RedisSync::new(redis, Arc::clone(&limiter), Arc::clone(&clock)));
         let sync_status = redis.as_ref().map(RedisSync::status);
-        let upstreams =
-            settings.upstreams.iter().map(|u| Arc::new(Upstream::new(u.clone()))).collect();
+        let upstreams = settings.upstreams.iter().map(|upstream| {
+            let failures = metrics.connect_failures(&upstream.name);
+            Arc::new(Upstream::new(upstream.clone(), failures))
+        });
+        let upstreams = upstreams.collect();
         Ok(Self {
             clock,
             metrics,
@@ -210,6 +213,11 @@ impl House {
             let name = format!("resolve_{}", upstream.settings.name);
             let upstream = Arc::clone(upstream);
             jobs.add(name, move |stop| Arc::clone(&upstream).keep_resolved(stop));
+        }
+        for upstream in &self.upstreams {
+            let name = format!("probe_{}", upstream.settings.name);
+            let upstream = Arc::clone(upstream);
+            jobs.add(name, move |stop| Arc::clone(&upstream).keep_probing(stop));
         }
         let memories = Arc::new(Memories {
             gate: Arc::clone(&self.gate),

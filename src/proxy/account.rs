@@ -77,7 +77,7 @@ impl Proxy {
 
 /// Where, what, and the cause that is not Pingora's. Its contexts are left out: they quote messages,
 /// with credentials and cookies in them.
-fn describe(error: &Error) -> String {
+pub(super) fn describe(error: &Error) -> String {
     if let Some(overdue) = Overdue::behind(error) {
         return overdue.to_string();
     }

@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 use prometheus::IntGauge;
 
 use super::credentials::Carried;
+use super::upstream::Attempts;
 use crate::authn::credentials::Sender;
 use crate::clock::Now;
 use crate::gate::{Admission, Rejection};
@@ -38,6 +39,8 @@ pub struct Context {
     pub outcome: Outcome,
     /// Whether the upstream's answer has come to its end.
     pub is_answered: bool,
+    /// What was tried to reach the upstream.
+    pub attempts: Attempts,
     /// Body bytes seen so far.
     pub body_bytes: u64,
     /// Counted while it lasts.
@@ -77,6 +80,7 @@ impl Context {
             carried: Carried::default(),
             outcome: Outcome::Undecided,
             is_answered: false,
+            attempts: Attempts::default(),
             body_bytes: 0,
             _in_flight: InFlight::enter(in_flight),
         }

@@ -11,8 +11,9 @@ use futures::FutureExt;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::{Error, HttpPeer};
-use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use super::attempt::is_repeated;
 use super::context::Context;
 use super::{Proxy, our_fault};
 
@@ -40,7 +41,19 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         ctx: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
-        shielded_call(|| self.choose_peer(session, ctx))
+        shielded_call(|| self.attempt(session, ctx))
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        peer: &HttpPeer,
+        ctx: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let goes_on = shielded_call(|| Ok(self.goes_elsewhere(peer, ctx, &error)));
+        error.set_retry(goes_on.unwrap_or(false));
+        error
     }
 
     /// The only place for the headers that an upstream gets: earlier ones could be removed by the
@@ -85,6 +98,19 @@ impl ProxyHttp for Proxy {
         shielded_call(|| self.edit_response(session, response, ctx))
     }
 
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let goes_on = shielded_call(|| Ok(is_repeated(session, ctx, &error, client_reused)));
+        error.set_retry(goes_on.unwrap_or(false));
+        error
+    }
+
     async fn fail_to_proxy(
         &self,
         session: &mut Session,
@@ -103,6 +129,17 @@ impl ProxyHttp for Proxy {
     /// The access-log line carries the error; Pingora's own line would carry the query.
     fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
         true
+    }
+
+    /// An upstream's addresses are told of when they begin and cease to fail, not per request.
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        ctx: &Context,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        ctx.attempts.goes_on()
     }
 
     /// For the retry warnings that are left: no path, no query.

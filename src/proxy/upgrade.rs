@@ -6,29 +6,27 @@
 //! polls after each write: in one of them the note is taken.
 
 use std::io;
-use std::net::SocketAddr as InetAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::connectors::l4::Connect;
 use pingora::http::RequestHeader;
-use pingora::prelude::{Error, ErrorType, OrErr};
+use pingora::prelude::{ErrorType, OrErr};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::upstream::HappyEyeballs;
+
 /// Two would do: one poll in which the note arrives, one in which it is taken.
 const POLLS: u8 = 4;
 
 /// Connects patient sockets.
 #[derive(Debug)]
-pub(super) struct PatientConnect {
-    pub(super) timeout: Duration,
-}
+pub(super) struct PatientConnect(pub(super) HappyEyeballs);
 
 /// Whether `request` asks for a WebSocket as RFC 6455 section 4.1 has it. Anything else with an
 /// Upgrade header is an ordinary request: Pingora does not forward the header.
@@ -49,14 +47,8 @@ pub(super) fn is_websocket_handshake(request: &RequestHeader) -> bool {
 
 #[async_trait]
 impl Connect for PatientConnect {
-    async fn connect(&self, addr: &SocketAddr) -> pingora::Result<Stream> {
-        let Some(addr): Option<&InetAddr> = addr.as_inet() else {
-            return Err(Error::new(ErrorType::ConnectError));
-        };
-        let connected = tokio::time::timeout(self.timeout, TcpStream::connect(addr)).await;
-        let stream = connected
-            .or_err(ErrorType::ConnectTimedout, "upgrade")?
-            .or_err(ErrorType::ConnectError, "upgrade")?;
+    async fn connect(&self, peer: &SocketAddr) -> pingora::Result<Stream> {
+        let stream = self.0.connect_tcp(peer).await?;
         stream.set_nodelay(true).or_err(ErrorType::ConnectError, "upgrade")?;
         let socket = PatientSocket { stream, polls_left: 0 };
         Ok(VirtualSocketStream::new(Box::new(socket)).into())

@@ -1,5 +1,15 @@
 //! Upstreams: names resolved in the background, peers made in advance.
 
+mod addresses;
+mod attempts;
+mod connect;
+mod health;
+mod probe;
+mod race;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,9 +17,19 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use pingora::upstreams::peer::{HttpPeer, PeerOptions};
+use pingora::prelude::Error;
+use pingora::upstreams::peer::{HttpPeer, Peer, PeerOptions};
+use prometheus::IntCounter;
 use tokio::sync::watch;
 use url::Url;
+
+use crate::clock::{Clock, Now};
+use addresses::Addresses;
+pub use attempts::Attempts;
+use attempts::allowance;
+pub(super) use connect::HappyEyeballs;
+use connect::Miss;
+use health::Health;
 
 /// What an upstream sees as Host.
 #[derive(Debug, Clone)]
@@ -38,7 +58,7 @@ pub struct UpstreamSettings {
     pub host: HostHeader,
     /// Whether the client's Authorization goes along.
     pub forward_credentials: bool,
-    /// Deadline of a connection, TLS included.
+    /// Deadline of a connection, TLS and all addresses that are tried for it included.
     pub connect_timeout: Duration,
     /// Longest silence while it answers.
     pub read_timeout: Duration,
@@ -55,15 +75,29 @@ pub struct UpstreamSettings {
 pub struct Upstream {
     /// As configured.
     pub settings: UpstreamSettings,
-    peers: ArcSwap<Vec<HttpPeer>>,
+    targets: ArcSwap<Targets>,
     next: AtomicUsize,
+    health: Arc<Health>,
+}
+
+/// What one look-up of the name has led to.
+#[derive(Debug, Default)]
+struct Targets {
+    addresses: Addresses,
+    /// In the order of the addresses.
+    peers: Vec<HttpPeer>,
 }
 
 impl Upstream {
-    /// An upstream whose name has not been looked up yet, unless it is an address.
-    pub fn new(settings: UpstreamSettings) -> Self {
-        let upstream =
-            Self { settings, peers: ArcSwap::from_pointee(Vec::new()), next: AtomicUsize::new(0) };
+    /// An upstream whose name has not been looked up yet, unless it is an address. `failures` counts
+    /// attempts to connect.
+    pub fn new(settings: UpstreamSettings, failures: IntCounter) -> Self {
+        let upstream = Self {
+            health: Arc::new(Health::new(settings.name.clone(), failures)),
+            settings,
+            targets: ArcSwap::default(),
+            next: AtomicUsize::new(0),
+        };
         let port = upstream.port();
         let literal = match upstream.settings.url.host() {
             Some(url::Host::Ipv4(ip)) => Some(SocketAddr::new(ip.into(), port)),
@@ -76,14 +110,59 @@ impl Upstream {
         upstream
     }
 
-    /// The next peer in turn; `None` while the name has no address.
-    pub fn peer(&self) -> Option<Box<HttpPeer>> {
-        let peers = self.peers.load();
-        let turn = match peers.len() {
-            0 | 1 => 0,
-            len => self.next.fetch_add(1, Ordering::Relaxed) % len,
+    /// The peer for the next attempt; `None` while the name has no address.
+    pub fn peer(&self, attempts: &mut Attempts, clock: &dyn Clock) -> Option<Box<HttpPeer>> {
+        let targets = self.targets.load();
+        let [_, _, ..] = &*targets.peers else {
+            return targets.peers.first().cloned().map(Box::new);
         };
-        peers.get(turn).cloned().map(Box::new)
+        let now = clock.now();
+        let chosen = attempts.begin(now).and_then(|at| targets.addresses.position(at));
+        let position = chosen.or_else(|| targets.addresses.pick(self.turn(), attempts.tried()))?;
+        let mut peer = targets.peers.get(position).cloned().map(Box::new)?;
+        let tried = attempts.tried().len();
+        if tried > 0 {
+            let left = attempts.time_left(now, self.settings.connect_timeout);
+            let has_others = tried + 1 < targets.peers.len();
+            peer.options.total_connection_timeout =
+                Some(allowance(left, peer.is_tls(), has_others));
+        }
+        Some(peer)
+    }
+
+    /// No connection to `peer` could be made. Whether another attempt can.
+    pub fn miss(
+        &self,
+        peer: &HttpPeer,
+        (error, cause): (&Error, &dyn Display),
+        attempts: &mut Attempts,
+        now: Now,
+    ) -> bool {
+        let targets = self.targets.load();
+        let Some(address) = peer.address().as_inet().copied() else { return false };
+        let next = match Miss::behind(error) {
+            Some(Miss::Everywhere(_)) => return false,
+            Some(Miss::Elsewhere(winner)) => Some(*winner),
+            None => {
+                if let Some(known) = targets.addresses.iter().find(|known| known.at == address) {
+                    self.health.failed(known, cause);
+                }
+                let tried = [attempts.tried(), &[address]].concat();
+                let position = targets.addresses.pick(self.turn(), &tried);
+                position.and_then(|position| targets.addresses.iter().nth(position)).map(|a| a.at)
+            }
+        };
+        attempts.miss(address, next, (now, self.settings.connect_timeout))
+    }
+
+    /// How to connect to one of its addresses as long as these are its addresses.
+    pub(super) fn connector(&self) -> HappyEyeballs {
+        let addresses = self.targets.load().addresses.clone();
+        HappyEyeballs { addresses, health: Arc::clone(&self.health) }
+    }
+
+    fn turn(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Whether it is configured by name, so that there is something to look up.
@@ -127,11 +206,23 @@ impl Upstream {
         }
     }
 
-    fn set_addresses(&self, addresses: &[SocketAddr]) {
-        let peers = addresses.iter().map(|addr| self.make_peer(*addr)).collect();
-        self.peers.store(Arc::new(peers));
+    fn set_addresses(&self, found: &[SocketAddr]) {
+        let addresses = self.targets.load().addresses.renewed(found);
+        let mut peers: Vec<_> = found.iter().map(|addr| self.make_peer(*addr)).collect();
+        // A single address has nobody to race with.
+        if peers.len() > 1 {
+            let health = Arc::clone(&self.health);
+            let connector = Arc::new(HappyEyeballs { addresses: addresses.clone(), health });
+            for peer in &mut peers {
+                let time = allowance(self.settings.connect_timeout, peer.is_tls(), true);
+                peer.options.total_connection_timeout = Some(time);
+                peer.options.custom_l4 = Some(Arc::clone(&connector) as _);
+            }
+        }
+        self.targets.store(Arc::new(Targets { addresses, peers }));
     }
 
+    /// A peer for one address alone.
     fn make_peer(&self, addr: SocketAddr) -> HttpPeer {
         let settings = &self.settings;
         let is_tls = settings.url.scheme() == "https";
