@@ -15,6 +15,7 @@
     reason = "tests stop at the first surprise, and read the clock and the environment"
 )]
 
+mod addresses;
 mod answers;
 mod cors;
 mod credentials;

@@ -5,6 +5,7 @@ pub mod gateway;
 pub mod grpc_gateway;
 pub mod http1;
 pub mod issuer;
+pub mod names;
 pub mod openfga;
 pub mod process;
 pub mod recorder;

@@ -1,7 +1,7 @@
 //! An application that writes down every request, byte for byte, and answers as it is told.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
@@ -102,13 +102,17 @@ struct Shared {
 /// A running application.
 #[derive(Debug)]
 pub struct Upstream {
-    port: u16,
+    address: SocketAddrV4,
     shared: Arc<Shared>,
     server: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Upstream {
     pub async fn start() -> Self {
+        Self::start_at(SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port())).await
+    }
+
+    pub async fn start_at(address: SocketAddrV4) -> Self {
         let shared = Arc::new(Shared {
             requests: Mutex::default(),
             answer: Mutex::new(Answer::status(200)),
@@ -116,7 +120,7 @@ impl Upstream {
             connections: Mutex::new(0),
             frames: Mutex::default(),
         });
-        let upstream = Self { port: free_port(), shared, server: Mutex::new(None) };
+        let upstream = Self { address, shared, server: Mutex::new(None) };
         upstream.up().await;
         upstream
     }
@@ -126,11 +130,15 @@ impl Upstream {
     }
 
     pub fn authority(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.address.to_string()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     pub async fn up(&self) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.unwrap();
+        let listener = TcpListener::bind(self.address).await.unwrap();
         let server = tokio::spawn(serve(listener, Arc::clone(&self.shared)));
         *self.server.lock().unwrap() = Some(server);
     }
