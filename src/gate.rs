@@ -221,8 +221,8 @@ impl Gate {
             return Err(refuse(Reason::ClientLimited, failures, exceeded, known));
         }
         let Some(_verifying) = self.verifying.try_enter(KeyRef::Client(addr), MAX_VERIFYING) else {
-            let advice = Advice::RetryAfter(1);
-            return Err(Refused { reason: Reason::ClientLimited, advice });
+            // They wait for the issuer: its slowness is no fault of the client.
+            return Err(Reason::Overloaded.into());
         };
         let verified = match self.authenticator.verify(bearer, now).await {
             Ok(verified) => verified,
@@ -332,7 +332,7 @@ const fn hint(refusal: Refusal) -> Option<&'static str> {
         Refusal::NotYetValid => "compare this clock with the issuer's",
         Refusal::WrongTokenKind => "send an access token, not an ID token",
         Refusal::KeysUnavailable => "check that the issuer can be reached",
-        Refusal::IntrospectionUnavailable => "check ZITADEL_CLIENT_ID and ZITADEL_CLIENT_SECRET",
+        Refusal::IntrospectionUnavailable => "the line \"introspection failed\" has the cause",
         _ => return None,
     })
 }

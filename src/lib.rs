@@ -30,6 +30,7 @@ pub mod flight;
 pub mod gate;
 pub mod http_body;
 pub mod metrics;
+pub mod outage;
 pub mod proxy;
 pub mod rate_limit;
 pub mod readiness;

@@ -8,29 +8,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use self::answer::Fault;
 use super::claims::Claims;
 use super::keys::discovery::Discovery;
-use super::keys::fetch::{self, FetchError};
+use super::keys::fetch::FetchError;
 use super::principal::{Principal, Realm};
 use super::settings::{Audiences, IntrospectionSettings};
 use super::{Proven, Refusal};
 use crate::breaker::Breaker;
 use crate::clock::{Now, SharedClock};
 use crate::flight::Flights;
+use crate::outage::Outage;
 use crate::sweep::sweep;
 
+mod answer;
 #[cfg(test)]
 mod tests;
 
 const FAILURES_TO_OPEN: u32 = 5;
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 const MAX_CALLS_IN_FLIGHT: usize = 256;
 const MAX_REFUSED_TOKENS: usize = 10_000;
 const MAX_REFUSED_BYTES: u64 = 8 * 1024 * 1024;
@@ -46,6 +48,7 @@ pub(super) struct Introspection {
     skew: Duration,
     clock: SharedClock,
     breaker: Breaker,
+    outage: Outage,
     permits: Semaphore,
     calls: Arc<Flights<Arc<str>, Answer>>,
     /// Tokens that were refused, each with the reason and the end of its belief on the monotonic
@@ -62,28 +65,6 @@ impl Weighter<Arc<str>, (Refusal, u64)> for TokenBytes {
         // also the table's own share.
         let at_least = MAX_REFUSED_BYTES / MAX_REFUSED_TOKENS as u64;
         token.len() as u64 + at_least
-    }
-}
-
-/// Why there was no answer that can be believed.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("{0}")]
-    Fetch(#[from] FetchError),
-    #[error("no answer within the deadline")]
-    Deadline,
-    #[error("the issuer has no usable introspection endpoint")]
-    NoEndpoint,
-    #[error("the endpoint rejected our credentials: check the client id and secret")]
-    ClientRejected,
-    #[error("the answer is not JSON with a boolean `active`")]
-    NotAnAnswer,
-}
-
-impl Fault {
-    /// Whether it says something about the endpoint rather than about one token.
-    fn is_outage(&self) -> bool {
-        !matches!(self, Self::Fetch(FetchError::Status(400..=499)))
     }
 }
 
@@ -110,6 +91,7 @@ impl Introspection {
             skew: terms.skew,
             clock,
             breaker: Breaker::new(FAILURES_TO_OPEN, PROBE_INTERVAL),
+            outage: Outage::default(),
             permits: Semaphore::new(MAX_CALLS_IN_FLIGHT),
             calls: Arc::new(Flights::new()),
             refused: Cache::with_weighter(MAX_REFUSED_TOKENS, MAX_REFUSED_BYTES, TokenBytes),
@@ -143,11 +125,8 @@ impl Introspection {
         }
         let asked = tokio::time::timeout(self.settings.timeout, self.ask(token)).await;
         let asked = asked.unwrap_or(Err(Fault::Deadline));
-        self.breaker.record(!asked.as_ref().is_err_and(Fault::is_outage), self.clock.now());
-        let claims = asked.map_err(|fault| {
-            tracing::warn!(issuer = %self.realm.issuer, cause = %fault, "introspection failed");
-            Refusal::IntrospectionUnavailable
-        })?;
+        self.note(asked.as_ref().err());
+        let claims = asked.map_err(|_| Refusal::IntrospectionUnavailable)?;
         let answer = self.read(&claims);
         if let Err(refusal) = &answer {
             let until = self.clock.now().mono_millis_after(self.settings.negative_ttl);
@@ -156,8 +135,28 @@ impl Introspection {
         answer
     }
 
+    /// What a call says about the endpoint: to the breaker, and to the log where that is news.
+    fn note(&self, fault: Option<&Fault>) {
+        let now = self.clock.now();
+        let is_outage = fault.is_some_and(Fault::is_outage);
+        self.breaker.record(!is_outage, now);
+        if let Some(Fault::Busy { pause, .. }) = fault {
+            self.breaker.hold(*pause, now);
+        }
+        let issuer = &*self.realm.issuer;
+        match fault {
+            None if self.outage.ends() => tracing::info!(issuer, "introspection works again"),
+            Some(fault) if !is_outage || self.outage.is_news(fault, now) => {
+                let hint = fault.hint();
+                tracing::warn!(issuer, cause = %fault, hint, "introspection failed");
+            }
+            _ => {}
+        }
+    }
+
     async fn ask(&self, token: &str) -> Result<Claims, Fault> {
-        let endpoints = self.discovery.endpoints(self.clock.now()).await?;
+        let endpoints = self.discovery.endpoints(self.clock.now()).await;
+        let endpoints = endpoints.map_err(Fault::Discovery)?;
         let endpoint = endpoints.introspection.as_ref().ok_or(Fault::NoEndpoint)?;
         let request = self
             .discovery
@@ -165,17 +164,7 @@ impl Introspection {
             .header(AUTHORIZATION, &self.credentials)
             .header(ACCEPT, "application/json")
             .form(&[("token", token), ("token_type_hint", "access_token")]);
-        let response = request.send().await.map_err(FetchError::from)?;
-        if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(Fault::ClientRejected);
-        }
-        let body = fetch::body(response, MAX_RESPONSE_BYTES).await?;
-        let claims = Claims::parse(&body).map_err(|_| Fault::NotAnAnswer)?;
-        if claims.get("active").is_some_and(Value::is_boolean) {
-            Ok(claims)
-        } else {
-            Err(Fault::NotAnAnswer)
-        }
+        answer::read(request.send().await.map_err(FetchError::from)?).await
     }
 
     /// Whom an answer speaks of. An issuer may leave out `iss` and `exp`, it knows its own tokens;

@@ -104,7 +104,7 @@ reasons! {
     IntrospectionUnavailable = 503 "introspection_unavailable" "Tokens cannot be verified at the moment";
     /// OpenFGA does not answer.
     AuthorizationUnavailable = 503 "authorization_unavailable" "Permissions cannot be decided at the moment";
-    /// Too many decisions are being made at once.
+    /// Too many tokens of one address, or too many decisions, are waited for at once.
     Overloaded = 503 "overloaded" "The gateway has too much to do at the moment";
     /// The gateway is shutting down.
     Draining = 503 "draining" "The gateway is shutting down";

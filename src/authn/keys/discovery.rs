@@ -18,6 +18,8 @@ use crate::clock::Now;
 
 const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 const MAX_DOCUMENT_DEPTH: usize = 8;
+/// Characters of another issuer's name that the log is told.
+const MAX_TOLD: usize = 200;
 
 /// Endpoints hardly ever move; a key set that cannot be loaded makes us look again at once.
 const ENDPOINTS_TTL: Duration = Duration::from_mins(10);
@@ -119,7 +121,10 @@ impl Discovery {
             .map_err(|_| FetchError::NotDiscovery)?;
         match document.get("issuer") {
             Some(Value::String(issuer)) if *issuer == self.issuer => {}
-            Some(Value::String(other)) => return Err(FetchError::IssuerMismatch(other.clone())),
+            Some(Value::String(other)) => {
+                let told = other.chars().take(MAX_TOLD).collect();
+                return Err(FetchError::IssuerMismatch(told));
+            }
             _ => return Err(FetchError::NotDiscovery),
         }
         let introspection = document.get("introspection_endpoint");

@@ -390,6 +390,56 @@ async fn redirects_errors_and_oversized_documents_are_refused() {
     assert!(matches!(load(&IssuerSettings::new(&site.url)).await, Err(FetchError::NotDiscovery)));
 }
 
+/// Whether an authenticator believes a token of the issuer at the site after a look at its keys.
+async fn believes(authenticator: &Authenticator, site: &Site, now: Now) -> bool {
+    authenticator.issuers[0].keys.refresh().await;
+    let mut claims = claims();
+    claims["iss"] = json!(site.url);
+    claims["exp"] = json!(now.unix_secs() + 60);
+    let token = P256.token(&claims);
+    let bearer = Bearer::parse(token.as_bytes()).expect("bearer");
+    authenticator.verify(bearer, now).await.is_ok()
+}
+
+#[tokio::test]
+async fn an_odd_document_is_none_and_leaves_the_keys_that_are_there() {
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    let site = Site::issuer(&jwks(&[&P256])).await;
+    let (clock, shared) = clock();
+    let new = || Authenticator::new(vec![IssuerSettings::new(&site.url)], &shared).expect("new");
+    let loaded = new();
+    assert!(believes(&loaded, &site, clock.now()).await);
+    let keys = jwks(&[&P256, &P384]);
+    let discovery = json!({"issuer": site.url, "jwks_uri": format!("{}/keys", site.url)});
+    let discovery = discovery.to_string();
+    for (path, good) in [("/keys", &keys), ("/.well-known/openid-configuration", &discovery)] {
+        let mut odd: Vec<(u16, Vec<_>, String)> = vec![
+            (200, vec![JSON, ("content-length", "100000")], good.clone()),
+            (200, vec![JSON], format!("[{good}]")),
+            (200, vec![JSON], format!("{good}{good}")),
+            (200, vec![JSON], good.trim_end_matches('}').to_owned()),
+            (200, vec![JSON], "null".into()),
+            (200, vec![JSON], String::new()),
+            (200, vec![JSON], format!("{}{good}", " ".repeat(256 * 1024))),
+            (200, vec![("content-type", "text/html")], "<html>Sign in</html>".into()),
+        ];
+        for status in [201, 202, 203, 204, 206, 226, 301, 302, 304, 307, 400, 401, 404, 429, 500] {
+            odd.push((status, vec![JSON], good.clone()));
+        }
+        for (status, headers, body) in odd {
+            site.says(path, status, &headers, &body);
+            let told = format!("{path} {status} {headers:?} {body:.60}");
+            assert!(!believes(&new(), &site, clock.now()).await, "{told}");
+            clock.advance(Duration::from_mins(10));
+            assert!(believes(&loaded, &site, clock.now()).await, "{told}");
+        }
+        site.on(path, 200, good);
+        assert!(believes(&new(), &site, clock.now()).await, "{path}");
+    }
+    assert_eq!(loaded.generation(), 1);
+    assert!(site.requests("/elsewhere").is_empty(), "no redirect is followed");
+}
+
 #[tokio::test]
 async fn a_connection_that_fails_is_told_by_what_the_system_says() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");

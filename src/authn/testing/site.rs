@@ -18,11 +18,14 @@ pub(in crate::authn) struct Site {
 }
 
 struct SiteState {
-    answers: Mutex<HashMap<String, (u16, String)>>,
+    answers: Mutex<HashMap<String, Answer>>,
     requests: Mutex<Vec<Seen>>,
     /// Every answer takes one permit.
     gate: Semaphore,
 }
+
+/// Status, headers and body.
+pub(in crate::authn) type Answer = (u16, Vec<(&'static str, &'static str)>, String);
 
 #[derive(Clone)]
 pub(in crate::authn) struct Seen {
@@ -68,8 +71,21 @@ impl Site {
         self.on("/.well-known/openid-configuration", 200, &document.to_string());
     }
 
+    /// Answers with JSON, or with what is to pass for it.
     pub(in crate::authn) fn on(&self, path: &str, status: u16, body: &str) {
-        self.state.answers.lock().insert(path.to_owned(), (status, body.to_owned()));
+        self.says(path, status, &[("content-type", "application/json")], body);
+    }
+
+    /// Answers with these headers alone. A `content-length` that is too long cuts the body off.
+    pub(in crate::authn) fn says(
+        &self,
+        path: &str,
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &str,
+    ) {
+        let answer = (status, headers.to_vec(), body.to_owned());
+        self.state.answers.lock().insert(path.to_owned(), answer);
     }
 
     /// Holds all answers back until [`Site::open`].
@@ -105,9 +121,14 @@ async fn answer(State(site): State<Arc<SiteState>>, request: Request) -> Respons
     let permit = site.gate.acquire().await.expect("gate");
     drop(permit);
     let found = site.answers.lock().get(&path).cloned();
-    let (status, body) = found.unwrap_or((404, String::new()));
-    let mut response = Response::new(Body::from(body));
+    let (status, headers, body) = found.unwrap_or((404, Vec::new(), String::new()));
+    // A stream, so that the length is what the headers say.
+    let body = futures::stream::iter([Ok::<_, std::io::Error>(body)]);
+    let mut response = Response::new(Body::from_stream(body));
     *response.status_mut() = http::StatusCode::from_u16(status).expect("status");
+    for (name, value) in headers {
+        response.headers_mut().append(name, http::HeaderValue::from_static(value));
+    }
     if (300..400).contains(&status) {
         let target = http::HeaderValue::from_static("/elsewhere");
         response.headers_mut().insert(http::header::LOCATION, target);
