@@ -2,6 +2,7 @@
 //!
 //! Labels are rule ids, reasons and other words of the configuration; never paths or subjects.
 
+mod exchange;
 mod rules;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+pub use exchange::ExchangeMetrics;
 use rules::RuleFamilies;
 pub use rules::RuleMetrics;
 
@@ -47,6 +49,8 @@ pub struct Metrics {
     pub keys_loaded: IntGauge,
     /// Checks that were sent to OpenFGA.
     pub checks: IntCounter,
+    /// Of the exchange with Redis.
+    pub exchange: ExchangeMetrics,
     /// Panics, wherever they were caught.
     pub panics: IntCounter,
     /// Remembered decisions, expired ones included.
@@ -148,6 +152,7 @@ impl Metrics {
                 "auth_gateway_keys_loaded",
                 "1 while tokens can be verified: every issuer's keys are loaded and young enough.",
             )?,
+            exchange: ExchangeMetrics::new(&registry)?,
             panics: counter(
                 "auth_gateway_panics_total",
                 "Faults of the gateway itself that ended a request or a job; each is a line in the log.",

@@ -149,8 +149,10 @@ impl House {
             Arc::clone(&readiness),
         ));
         let redis = settings.redis.clone();
-        let redis =
-            redis.map(|redis| RedisSync::new(redis, Arc::clone(&limiter), Arc::clone(&clock)));
+        let redis = redis.map(|redis| {
+            let (limiter, clock) = (Arc::clone(&limiter), Arc::clone(&clock));
+            RedisSync::new(redis, limiter, clock, metrics.exchange.clone())
+        });
         let sync_status = redis.as_ref().map(RedisSync::status);
         let upstreams = settings.upstreams.iter().map(|upstream| {
             let failures = metrics.connect_failures(&upstream.name);

@@ -43,6 +43,8 @@ pub struct Limiter {
     epoch: Epoch,
     /// Into how many parts limits are split at present.
     parts: AtomicU32,
+    /// Into how many parts the limit of one key is split when only its counts cannot be read.
+    replicas: AtomicU32,
     unsynced: Unsynced,
     max_keys: usize,
 }
@@ -73,6 +75,7 @@ impl Limiter {
             table: Table::new(),
             epoch: Epoch::starting_at(now),
             parts: AtomicU32::new(1),
+            replicas: AtomicU32::new(1),
             unsynced: Unsynced::new(),
             max_keys,
         })
@@ -113,11 +116,11 @@ impl Limiter {
     /// Tells whether one request of `key` would fit, without counting it.
     pub fn peek(&self, id: LimitId, key: KeyRef<'_>, now: Now) -> Result<Standing, Exceeded> {
         let counted = self.counted(id).ok_or(UNKNOWN_LIMIT)?;
-        let (key, at, share) = (key.probe(), self.epoch.at(now), self.share());
+        let (key, at) = (key.probe(), self.epoch.at(now));
         let hash = self.table.hash(id, key);
-        let peek = |window: &Arc<Window>| window.peek(&counted.limit, share, at);
+        let peek = |window: &Arc<Window>| window.peek(&counted.limit, self.share_for(window), at);
         let known = self.table.find(hash, id, key, peek);
-        known.unwrap_or_else(|| counted.overflow.peek(&counted.limit, share, key, at))
+        known.unwrap_or_else(|| counted.overflow.peek(&counted.limit, self.share(), key, at))
     }
 
     /// The window of `key`, to keep beside whatever the key belongs to: it is not forgotten while
@@ -147,6 +150,10 @@ impl Limiter {
 
     pub(super) fn set_share(&self, share: Share) {
         self.parts.store(share.parts(), Ordering::Relaxed);
+    }
+
+    pub(super) fn set_replicas(&self, replicas: u32) {
+        self.replicas.store(replicas, Ordering::Relaxed);
     }
 
     pub(super) const fn epoch(&self) -> &Epoch {
@@ -185,9 +192,16 @@ impl Limiter {
         window: &Arc<Window>,
         at: EpochMillis,
     ) -> Result<Standing, Exceeded> {
-        let standing = window.charge(limit, self.share(), at)?;
+        let standing = window.charge(limit, self.share_for(window), at)?;
         self.unsynced.note(window);
         Ok(standing)
+    }
+
+    fn share_for(&self, window: &Window) -> Share {
+        if window.is_unread() {
+            return Share::one_of(self.replicas.load(Ordering::Relaxed));
+        }
+        self.share()
     }
 
     #[cold]

@@ -9,12 +9,15 @@
 //! most `limit + rate * lag * (n - 1) / n` requests of a key that calls at `rate`, and never more
 //! than `n * limit`. While Redis is away each replica admits its share.
 
+mod answer;
 mod backoff;
 mod exchange;
 mod fault;
 mod keyspace;
+mod odd_keys;
 mod session;
 mod settings;
+mod skew;
 mod status;
 
 use std::sync::Arc;
@@ -28,10 +31,12 @@ pub use status::{SyncState, SyncStatus};
 use self::backoff::Backoff;
 use self::exchange::Exchange;
 use self::session::Session;
+use self::skew::Skew;
 use super::local::Limiter;
 use super::share::Share;
 use super::shutdown;
 use crate::clock::SharedClock;
+use crate::metrics::ExchangeMetrics;
 
 /// One replica's end of the exchange; owned by the task that runs it.
 #[derive(Debug)]
@@ -41,6 +46,7 @@ pub struct RedisSync {
     clock: SharedClock,
     status: Arc<SyncStatus>,
     exchange: Exchange,
+    skew: Skew,
     backoff: Backoff,
     session: Option<Session>,
     policy_warned: bool,
@@ -48,12 +54,20 @@ pub struct RedisSync {
 
 impl RedisSync {
     /// Nothing is connected yet; the limiter counts alone until the first round.
-    pub fn new(settings: Settings, limiter: Arc<Limiter>, clock: SharedClock) -> Self {
+    pub fn new(
+        settings: Settings,
+        limiter: Arc<Limiter>,
+        clock: SharedClock,
+        metrics: ExchangeMetrics,
+    ) -> Self {
         limiter.unsynced().begin();
         let status = SyncStatus::new(limiter.limits(), settings.interval(), clock.now());
         let replica = format!("{:016x}", fastrand::u64(..));
+        let keyspace = settings.keyspace().clone();
+        let ExchangeMetrics { odd_answers, clock_jumps, clock_ahead } = metrics;
         Self {
-            exchange: Exchange::new(settings.keyspace().clone(), replica, settings.interval()),
+            exchange: Exchange::new(keyspace, replica, settings.interval(), odd_answers),
+            skew: Skew::new(clock_jumps, clock_ahead),
             backoff: Backoff::new(),
             session: None,
             policy_warned: false,
@@ -128,12 +142,26 @@ impl RedisSync {
         Ok(session)
     }
 
-    async fn announce(&self, session: &mut Session) -> Result<(), SyncFault> {
-        let (epoch, replica) = (self.limiter.epoch(), self.exchange.replica());
-        let known = self.status.replicas();
-        let live = session.announce(epoch, self.clock.as_ref(), replica, known).await?;
-        if let Some(replicas) = live {
-            self.status.set_replicas(replicas);
+    /// When it is due: compares Redis' time, shows that this replica lives and counts the others.
+    async fn announce(&mut self, session: &mut Session) -> Result<(), SyncFault> {
+        let now = self.clock.now();
+        if !session.is_due(now) {
+            return Ok(());
+        }
+        let server_millis = session.time().await?;
+        let ahead = self.limiter.epoch().align(server_millis, now, self.clock.now());
+        if self.skew.note(ahead, now) {
+            session.settle(now);
+        }
+        match session.sign_on(self.exchange.replica(), server_millis, now).await? {
+            Ok(live) => {
+                let known = self.status.replicas();
+                let replicas = if session.is_settling(now) { live.max(known) } else { live };
+                self.status.set_replicas(replicas);
+                self.limiter.set_replicas(replicas);
+            }
+            // As many as were last known.
+            Err(odd) => self.exchange.note(&self.settings.keyspace().replicas(), odd, now),
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ pub struct Window {
     limit: LimitId,
     /// Whether the window already waits to be exchanged.
     unsynced: AtomicBool,
+    /// Whether what others told about it could not be read.
+    unread: AtomicBool,
 }
 
 /// Where an admitted request leaves its key.
@@ -69,6 +71,7 @@ impl Window {
             key,
             limit,
             unsynced: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
         }
     }
 
@@ -135,6 +138,15 @@ impl Window {
         let merge = |bits| Some(Counts::unpack(bits).merged(others).pack());
         // The closure always returns a value, so this cannot fail.
         let _ = self.others.fetch_update(Ordering::Relaxed, Ordering::Relaxed, merge);
+    }
+
+    /// Whether it has to be counted as if the others could not be reached.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_unread(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Relaxed);
     }
 
     /// Moves both words on to `index`. True when nothing is counted any more, so that forgetting

@@ -1,11 +1,17 @@
 //! What a dependency says that is no answer decides nothing, and stops nobody else.
 
+use auth_gateway::clock::{Clock, SystemClock};
 use http::Method;
 use serde_json::json;
 
 use crate::support::recorder::Passage;
+use crate::support::redis::{MovedClock, Redis};
 use crate::support::world::{story_rules, with};
 use crate::support::{Mint, SOON, World, eventually, story};
+
+fn minute() -> u64 {
+    SystemClock.now().unix_secs() / 60
+}
 
 const JSON: &str = "application/json";
 const ALLOW: &str = r#"{"allowed":true,"resolution":""}"#;
@@ -187,5 +193,94 @@ fn what_is_held_in_memory_is_a_metric() {
         })
         .await;
         assert!(gauge("auth_gateway_limits_in_overflow").await.abs() < f64::EPSILON);
+    });
+}
+
+/// Everything that the gateways keep in Redis becomes something else.
+const SPOIL: &str = "EVAL \"for _,k in ipairs(redis.call('keys','ag:*')) do redis.call('del',k) \
+     redis.call('set',k,'odd') end return 1\" 0";
+
+#[test]
+fn what_is_spoilt_in_redis_costs_its_own_key_only() {
+    story(async {
+        let world = World::build().env("PRINCIPAL_LIMIT", "200").start().await;
+        let second = world.another_gateway().await;
+        eventually("the gateways know each other", SOON, async || {
+            let replicas = world.gateway.metric("auth_gateway_replicas", &[]).await;
+            (replicas == Some(2.0)).then_some(())
+        })
+        .await;
+        let ann = world.token(&World::user("ann")).jwt();
+        let get = async |token: &str| world.gateway.get("/me/page").bearer(token).send().await;
+        eventually("an odd answer is counted", SOON, async || {
+            get(&ann).await;
+            assert_eq!(world.redis().command(SPOIL).await.as_deref(), Some(":1"));
+            let odd = world.gateway.metric("auth_gateway_redis_odd_answers_total", &[]).await;
+            (odd > Some(0.0)).then_some(())
+        })
+        .await;
+        let line = world.gateway.await_message("an answer of Redis cannot be read").await;
+        assert!(line["key"].as_str().is_some_and(|key| key.starts_with("ag:v1:")), "{line}");
+
+        let bob = world.token(&World::user("bob")).jwt();
+        for _ in 0..200 {
+            get(&bob).await;
+        }
+        eventually("the second gateway knows", SOON, async || {
+            let answer = second.get("/me/page").bearer(&bob).send().await;
+            (answer.status == 429).then_some(())
+        })
+        .await;
+        for gateway in [&world.gateway, &second] {
+            assert_eq!(gateway.count_messages("Rate limiting skipped"), 0);
+            assert_eq!(gateway.metric("auth_gateway_redis_connected", &[]).await, Some(1.0));
+        }
+    });
+}
+
+#[test]
+fn a_clock_of_redis_that_jumps_gives_nobody_a_fresh_window() {
+    story(async {
+        let redis = Redis::start().await;
+        let clock = MovedClock::before(&redis).await;
+        let world = World::build()
+            .without_redis()
+            .env("REDIS_URL", &clock.url())
+            .env("PRINCIPAL_LIMIT", "5")
+            .start()
+            .await;
+        let jumps = async || {
+            let jumps = world.gateway.metric("auth_gateway_redis_clock_jumps_total", &[]).await;
+            jumps.unwrap_or(0.0)
+        };
+        eventually("Redis is found", SOON, async || {
+            let connected = world.gateway.metric("auth_gateway_redis_connected", &[]).await;
+            (connected == Some(1.0)).then_some(())
+        })
+        .await;
+        // What is left of a minute may be too short for both halves of the story.
+        for hours in [1, -1, 2, -2, 3, -3] {
+            let began = minute();
+            let token = world.token(&World::user("ann")).jwt();
+            let get = || world.gateway.get("/me/page").bearer(&token).send();
+            while get().await.status == 200 {}
+            world.upstream.take_requests();
+            let before = jumps().await;
+            clock.set_ahead(hours * 3_600);
+            eventually("the jump is counted", SOON, async || {
+                (jumps().await > before).then_some(())
+            })
+            .await;
+            let after = get().await;
+            if began == minute() {
+                after.refused(429, "principal_limited");
+                world.saw_nothing();
+                let line = world.gateway.await_message("the clock of Redis has jumped").await;
+                assert_eq!(line["level"], "WARN");
+                assert_eq!(world.gateway.count_messages("Rate limiting skipped"), 0);
+                return;
+            }
+        }
+        panic!("no half of a minute was long enough");
     });
 }

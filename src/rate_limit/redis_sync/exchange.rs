@@ -4,15 +4,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Pipeline;
+use prometheus::IntCounter;
+use redis::{Pipeline, Value};
 
 use super::super::counts::Counts;
 use super::super::epoch::EpochMillis;
 use super::super::limit::Limit;
 use super::super::local::Limiter;
 use super::super::window::Window;
+use super::answer::{Odd, Reading};
 use super::fault::SyncFault;
 use super::keyspace::Keyspace;
+use super::odd_keys::OddKeys;
 use super::session::Session;
 use crate::clock::{Clock, Now};
 
@@ -33,6 +36,7 @@ pub(super) struct Exchange {
     replica: String,
     closes_after: Duration,
     pending: VecDeque<Arc<Window>>,
+    odd_keys: OddKeys,
 }
 
 /// One window's part of a round trip.
@@ -43,11 +47,28 @@ struct Told {
     with_previous: bool,
 }
 
+/// One window's part of the answer.
+struct Heard {
+    current: Reading,
+    previous: Option<Reading>,
+}
+
 impl Exchange {
     /// `replica` names this process among those that share the keyspace.
-    pub(super) fn new(keyspace: Keyspace, replica: String, interval: Duration) -> Self {
+    pub(super) fn new(
+        keyspace: Keyspace,
+        replica: String,
+        interval: Duration,
+        odd_answers: IntCounter,
+    ) -> Self {
         let closes_after = interval.saturating_mul(INTERVALS_TO_CLOSE);
-        Self { keyspace, replica, closes_after, pending: VecDeque::new() }
+        let odd_keys = OddKeys::new(odd_answers);
+        Self { keyspace, replica, closes_after, pending: VecDeque::new(), odd_keys }
+    }
+
+    /// Takes note of a key that cannot be read.
+    pub(super) fn note(&mut self, key: &str, odd: Odd, now: Now) {
+        self.odd_keys.note(key, odd, now);
     }
 
     pub(super) fn replica(&self) -> &str {
@@ -73,15 +94,33 @@ impl Exchange {
                 break;
             }
             let (told, pipeline) = self.tell(limiter, limiter.epoch().at(clock.now()));
-            match session.query::<Vec<Vec<u64>>>(&pipeline).await {
-                Ok(answers) => unseen = unseen.max(learn(&told, answers, limiter)),
+            let answers = session.query_each(pipeline).await;
+            let heard = match answers.and_then(|answers| hear(&told, answers)) {
+                Ok(heard) => heard,
                 Err(fault) => {
                     self.put_back(told);
                     return Err(fault);
                 }
+            };
+            for (told, heard) in told.iter().zip(heard) {
+                let Some(limit) = limiter.limit(told.window.limit_id()) else { continue };
+                unseen = unseen.max(told.learn(&heard, limit));
+                self.note_odd(told, &heard, limit, clock.now());
             }
         }
         Ok(unseen)
+    }
+
+    fn note_odd(&mut self, told: &Told, heard: &Heard, limit: &Limit, now: Now) {
+        let previous = heard.previous.and_then(|previous| previous.odd);
+        for (index, odd) in
+            [(told.index, heard.current.odd), (told.index.saturating_sub(1), previous)]
+        {
+            if let Some(odd) = odd {
+                let fingerprint = told.window.key().probe().fingerprint();
+                self.note(&self.keyspace.counts(limit.name(), index, fingerprint), odd, now);
+            }
+        }
     }
 
     /// Forgets pending windows that nothing is counted in any more, so that a long outage does not
@@ -140,8 +179,8 @@ impl Told {
         let mut add = |index: u64, count: u32| {
             let key = keys.counts(limit.name(), index, fingerprint);
             if count > 0 {
-                pipeline.cmd("HSET").arg(&key).arg(replica).arg(count).ignore();
-                pipeline.cmd("PEXPIRE").arg(&key).arg(expiry).ignore();
+                pipeline.cmd("HSET").arg(&key).arg(replica).arg(count);
+                pipeline.cmd("PEXPIRE").arg(&key).arg(expiry);
             }
             pipeline.cmd("HVALS").arg(&key);
         };
@@ -150,29 +189,38 @@ impl Told {
             add(self.index.saturating_sub(1), self.own.previous());
         }
     }
+
+    /// Reads the answers to what [`Told::write`] has asked.
+    fn read(&self, answers: &mut impl Iterator<Item = Value>) -> Result<Heard, SyncFault> {
+        let mut read = |count: u32| Reading::of(answers, if count > 0 { 3 } else { 1 });
+        let current = read(self.own.current())?;
+        let previous = self.with_previous.then(|| read(self.own.previous())).transpose()?;
+        Ok(Heard { current, previous })
+    }
+
+    /// Takes over what others told. Returns the part of the limit that they had admitted without this
+    /// replica knowing, if it was following.
+    fn learn(&self, heard: &Heard, limit: &Limit) -> f64 {
+        let others = |reading: Option<Reading>, own: u32| {
+            let total = reading.and_then(|reading| reading.total);
+            total.map_or(0, |total| total.saturating_sub(own.into()))
+        };
+        let current = others(Some(heard.current), self.own.current());
+        let previous = others(heard.previous, self.own.previous());
+        let known = self.window.known_of_others();
+        let learned = Counts::new(self.index, previous, current);
+        self.window.learn(learned);
+        let readings = [Some(heard.current), heard.previous];
+        self.window.set_unread(readings.iter().flatten().any(|reading| reading.total.is_none()));
+        if !known.is_of(self.index) {
+            return 0.0;
+        }
+        let news = learned.current().saturating_sub(known.current());
+        f64::from(news) / f64::from(limit.requests())
+    }
 }
 
-fn learn(told: &[Told], answers: Vec<Vec<u64>>, limiter: &Limiter) -> f64 {
+fn hear(told: &[Told], answers: Vec<Value>) -> Result<Vec<Heard>, SyncFault> {
     let mut answers = answers.into_iter();
-    let mut unseen: f64 = 0.0;
-    for told in told {
-        let others = |answer: Vec<u64>, own: u32| {
-            let all = answer.into_iter().fold(0_u64, u64::saturating_add);
-            all.saturating_sub(own.into())
-        };
-        let Some(current) = answers.next() else { return unseen };
-        let current = others(current, told.own.current());
-        let previous = told.with_previous.then(|| answers.next()).flatten();
-        let previous = previous.map_or(0, |answer| others(answer, told.own.previous()));
-        let known = told.window.known_of_others();
-        let learned = Counts::new(told.index, previous, current);
-        told.window.learn(learned);
-        if let Some(limit) = limiter.limit(told.window.limit_id())
-            && known.is_of(told.index)
-        {
-            let news = learned.current().saturating_sub(known.current());
-            unseen = unseen.max(f64::from(news) / f64::from(limit.requests()));
-        }
-    }
-    unseen
+    told.iter().map(|told| told.read(&mut answers)).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::RedisError;
+use redis::{RedisError, ServerError};
 
 /// What went wrong between this replica and Redis. Never carries the URL or a password.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +28,10 @@ pub enum SyncFault {
         detail: String,
     },
     /// Redis answered something else than was asked.
-    #[error("redis answered unexpectedly: {source}")]
+    #[error("redis answered unexpectedly: {cause}")]
     Unexpected {
         /// What could not be read.
-        source: RedisError,
+        cause: String,
     },
 }
 
@@ -41,19 +41,28 @@ impl SyncFault {
             return Self::NoAnswer { within };
         }
         if error.kind() == redis::ErrorKind::AuthenticationFailed {
-            let detail = error.detail().unwrap_or("authentication failed").to_owned();
+            let detail = excerpt(error.detail().unwrap_or("authentication failed"));
             return Self::Refused { code: "WRONGPASS".to_owned(), detail };
         }
         if let Some(errors) = error.clone().into_server_errors() {
             // A pipeline reports the same refusal for each of its commands; the first says it all.
-            let first = errors.first().map(|(_, error)| (error.code(), error.details()));
-            let (code, detail) = first.unwrap_or(("ERR", None));
-            let detail = detail.unwrap_or_default().to_owned();
-            return Self::Refused { code: code.to_owned(), detail };
+            if let Some((_, first)) = errors.first() {
+                return Self::refused(first);
+            }
         }
         if error.is_io_error() || error.is_connection_dropped() {
             return Self::Unreachable { source: error };
         }
-        Self::Unexpected { source: error }
+        Self::Unexpected { cause: excerpt(&error.to_string()) }
     }
+
+    pub(super) fn refused(error: &ServerError) -> Self {
+        let detail = excerpt(error.details().unwrap_or_default());
+        Self::Refused { code: excerpt(error.code()), detail }
+    }
+}
+
+/// As much of a server's words as the log should hold.
+fn excerpt(words: &str) -> String {
+    words.chars().take(256).collect()
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, FromRedisValue, Pipeline};
+use redis::{AsyncConnectionConfig, FromRedisValue, Pipeline, Value};
 
-use super::super::epoch::Epoch;
+use super::answer::{self, Odd};
 use super::fault::SyncFault;
 use super::settings::Settings;
-use crate::clock::{Clock, Now};
+use crate::clock::Now;
 
 /// How often a replica shows that it lives.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
@@ -24,7 +24,9 @@ pub(super) struct Session {
     connection: MultiplexedConnection,
     replicas_key: String,
     timeout: Duration,
-    opened: Now,
+    unsettled: Now,
+    /// Whether the key of the replicas holds something else.
+    is_taken: bool,
     announced: Option<Now>,
 }
 
@@ -40,7 +42,14 @@ impl Session {
             .await
             .map_err(|error| SyncFault::of(error, CONNECT_TIMEOUT.max(timeout)))?;
         let replicas_key = settings.keyspace().replicas();
-        Ok(Self { connection, replicas_key, timeout, opened: now, announced: None })
+        Ok(Self {
+            connection,
+            replicas_key,
+            timeout,
+            unsettled: now,
+            is_taken: false,
+            announced: None,
+        })
     }
 
     /// The server's `maxmemory-policy` when it could throw counts away; `None` also when it does
@@ -52,26 +61,51 @@ impl Session {
         (policy != "noeviction").then_some(policy)
     }
 
-    /// When it is due: takes over Redis' time, shows that `replica` lives and counts the others.
-    ///
-    /// Just after connecting the others may not have come back themselves: until they had time
-    /// to, the number that was `known` is not lowered.
-    pub(super) async fn announce(
+    /// Whether it is time for the next sign of life.
+    pub(super) fn is_due(&self, now: Now) -> bool {
+        self.announced.is_none_or(|before| now.since(before) >= ANNOUNCE_EVERY)
+    }
+
+    /// Redis' time in milliseconds since the Unix epoch.
+    pub(super) async fn time(&mut self) -> Result<u64, SyncFault> {
+        let mut ask = Pipeline::new();
+        ask.cmd("TIME");
+        let ((seconds, micros),): ((u64, u64),) = self.query(&ask).await?;
+        Ok(seconds.saturating_mul(1_000).saturating_add(micros / 1_000))
+    }
+
+    /// Shows that `replica` lives, and counts the others.
+    pub(super) async fn sign_on(
         &mut self,
-        epoch: &Epoch,
-        clock: &dyn Clock,
         replica: &str,
-        known: u32,
-    ) -> Result<Option<u32>, SyncFault> {
-        let now = clock.now();
-        if self.announced.is_some_and(|before| now.since(before) < ANNOUNCE_EVERY) {
-            return Ok(None);
+        server_millis: u64,
+        now: Now,
+    ) -> Result<Result<u32, Odd>, SyncFault> {
+        let gone_after = u64::try_from(GONE_AFTER.as_millis()).unwrap_or(u64::MAX);
+        let key = &self.replicas_key;
+        let mut announce = Pipeline::new();
+        announce.cmd("ZADD").arg(key).arg(server_millis).arg(replica);
+        let dead = server_millis.saturating_sub(gone_after);
+        announce.cmd("ZREMRANGEBYSCORE").arg(key).arg("-inf").arg(dead);
+        // What somebody else has put there is not kept alive.
+        if !self.is_taken {
+            announce.cmd("PEXPIRE").arg(key).arg(gone_after.saturating_mul(12));
         }
-        let server_millis = self.align(epoch, clock).await?;
-        let live = self.sign_on(replica, server_millis).await?;
+        announce.cmd("ZCARD").arg(key);
+        let live = answer::members(self.query_each(announce).await?.into_iter())?;
+        self.is_taken = live.is_err();
         self.announced = Some(now);
-        let settling = now.since(self.opened) < GONE_AFTER;
-        Ok(Some(if settling { live.max(known) } else { live }))
+        Ok(live.map(|live| live.max(1)))
+    }
+
+    /// The others' signs of life may be missing for as long as they had no time for a new one.
+    pub(super) fn settle(&mut self, now: Now) {
+        self.unsettled = now;
+    }
+
+    /// Whether others may still be missing.
+    pub(super) fn is_settling(&self, now: Now) -> bool {
+        now.since(self.unsettled) < GONE_AFTER
     }
 
     /// Lets the others have this replica's share at once.
@@ -90,26 +124,12 @@ impl Session {
         answer.map_err(|error| SyncFault::of(error, self.timeout))
     }
 
-    async fn align(&mut self, epoch: &Epoch, clock: &dyn Clock) -> Result<u64, SyncFault> {
-        let mut ask = Pipeline::new();
-        ask.cmd("TIME");
-        let sent = clock.now();
-        let ((seconds, micros),): ((u64, u64),) = self.query(&ask).await?;
-        let server_millis = seconds.saturating_mul(1_000).saturating_add(micros / 1_000);
-        epoch.align(server_millis, sent, clock.now());
-        Ok(server_millis)
-    }
-
-    async fn sign_on(&mut self, replica: &str, server_millis: u64) -> Result<u32, SyncFault> {
-        let gone_after = u64::try_from(GONE_AFTER.as_millis()).unwrap_or(u64::MAX);
-        let key = &self.replicas_key;
-        let mut announce = Pipeline::new();
-        announce.cmd("ZADD").arg(key).arg(server_millis).arg(replica).ignore();
-        let dead = server_millis.saturating_sub(gone_after);
-        announce.cmd("ZREMRANGEBYSCORE").arg(key).arg("-inf").arg(dead).ignore();
-        announce.cmd("PEXPIRE").arg(key).arg(gone_after.saturating_mul(12)).ignore();
-        announce.cmd("ZCARD").arg(key);
-        let (live,): (u32,) = self.query(&announce).await?;
-        Ok(live.max(1))
+    /// One round trip, each answer by itself: an error of one command is a value among the others.
+    pub(super) async fn query_each(
+        &mut self,
+        mut pipeline: Pipeline,
+    ) -> Result<Vec<Value>, SyncFault> {
+        pipeline.ignore_errors();
+        self.query(&pipeline).await
     }
 }

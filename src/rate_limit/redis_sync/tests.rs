@@ -3,9 +3,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::metrics::Metrics;
 use crate::rate_limit::{EpochMillis, KeyKind, KeyRef, Limit, LimitId};
 
+mod odd;
 mod server;
+mod stub;
 
 use crate::telemetry::testing::Log;
 use server::Server;
@@ -17,6 +20,7 @@ struct Replica {
     limiter: Arc<Limiter>,
     limit: LimitId,
     sync: RedisSync,
+    metrics: ExchangeMetrics,
 }
 
 impl Replica {
@@ -34,9 +38,10 @@ impl Replica {
         let limiter = Arc::new(limiter);
         let second = Duration::from_secs(1);
         let settings = Settings::new(url, "store", Settings::DEFAULT_INTERVAL, second).unwrap();
-        let sync = RedisSync::new(settings, Arc::clone(&limiter), clock.clone());
+        let metrics = Metrics::new().unwrap().exchange;
+        let sync = RedisSync::new(settings, Arc::clone(&limiter), clock.clone(), metrics.clone());
         let limit = limiter.find("shared").unwrap();
-        Self { clock, limiter, limit, sync }
+        Self { clock, limiter, limit, sync, metrics }
     }
 
     fn admitted(&self, key: KeyRef<'_>, requests: usize) -> usize {
@@ -344,7 +349,7 @@ async fn a_replica_that_signs_off_leaves_its_share_to_the_others() {
 #[tokio::test]
 async fn running_exchanges_until_shutdown_and_tells_the_rest() {
     let redis = Server::start();
-    let Replica { clock, limiter, limit, sync } = Replica::of(&redis.url());
+    let Replica { clock, limiter, limit, sync, .. } = Replica::of(&redis.url());
     let status = sync.status();
     let (stop, stopped) = watch::channel(false);
     let mut sync = sync;
