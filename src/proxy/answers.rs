@@ -5,9 +5,7 @@
 //! transfer coding, or else by its length, which must be one number. A coding makes it drop the length
 //! unseen. How it frames the body for the client follows from what stands in the header afterwards.
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use pingora::http::ResponseHeader;
@@ -26,16 +24,21 @@ const ADDED: usize = 10;
 /// About the connection to the upstream, which is not the client's (RFC 9110 section 7.6.1). Trailers
 /// are not passed on, and neither are a client's credentials for a proxy, so nobody could meet the
 /// challenge.
-static HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    UPGRADE,
-    PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "proxy-authenticate",
+    "proxy-authentication-info",
 ];
+
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+
+/// A bit for each length that a name of interest has: most others have another.
+const LENGTHS: u32 = lengths(&HOP_BY_HOP) | lengths(&FRAMING);
 
 /// What `Connection` cannot take away, for it is meant for everybody (RFC 9110 section 7.6.1): an
 /// answer without it would be framed, read or kept in another way. With it, all `content-*`.
@@ -65,8 +68,8 @@ pub fn make_ours(answer: &mut Parts, client: Version) -> Result<(), FaultyFramin
     answer.version = Version::HTTP_11;
     let (status, headers) = (answer.status, &mut answer.headers);
     let is_switch = status == StatusCode::SWITCHING_PROTOCOLS;
-    if found.has_hops {
-        remove_hops(headers, is_switch);
+    if found.hops != 0 {
+        remove_hops(headers, found.hops, is_switch);
     }
     if is_switch {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -90,7 +93,8 @@ pub fn make_ours(answer: &mut Parts, client: Version) -> Result<(), FaultyFramin
 /// What one look over all headers tells; asking for each by its name costs more.
 #[derive(Debug, Default)]
 struct Found {
-    has_hops: bool,
+    /// A bit for each of `HOP_BY_HOP`.
+    hops: u8,
     is_coded: bool,
     length: Option<u64>,
     lengths: usize,
@@ -100,6 +104,9 @@ impl Found {
     fn look(headers: &HeaderMap) -> Result<Self, FaultyFraming> {
         let mut found = Self::default();
         for (name, value) in headers {
+            if !may_matter(name) {
+                continue;
+            }
             if *name == CONTENT_LENGTH {
                 found.take_lengths(value)?;
             } else if *name == TRANSFER_ENCODING {
@@ -107,8 +114,8 @@ impl Found {
                     return Err(FaultyFraming::Coding);
                 }
                 found.is_coded = true;
-            } else if HOP_BY_HOP.contains(name) {
-                found.has_hops = true;
+            } else if let Some(at) = HOP_BY_HOP.iter().position(|hop| *hop == name.as_str()) {
+                found.hops |= 1 << at;
             }
         }
         Ok(found)
@@ -128,18 +135,32 @@ impl Found {
     }
 }
 
+fn may_matter(name: &HeaderName) -> bool {
+    LENGTHS.checked_shr(u32::try_from(name.as_str().len()).unwrap_or(u32::MAX)).unwrap_or(0) & 1
+        == 1
+}
+
+const fn lengths(mut names: &[&str]) -> u32 {
+    let mut lengths = 0;
+    while let [first, rest @ ..] = names {
+        lengths |= 1 << first.len();
+        names = rest;
+    }
+    lengths
+}
+
 fn number(digits: &[u8]) -> Option<u64> {
     // `parse` would take a sign.
     let digits = Some(digits).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn remove_hops(headers: &mut HeaderMap, is_switch: bool) {
+fn remove_hops(headers: &mut HeaderMap, hops: u8, is_switch: bool) {
     let options = headers.get_all(CONNECTION).iter().filter(|value| names_headers(value));
     let options: Vec<_> = options.cloned().collect();
-    for name in &HOP_BY_HOP {
-        if !(is_switch && *name == UPGRADE) {
-            headers.remove(name);
+    for (at, name) in HOP_BY_HOP.iter().enumerate() {
+        if hops & (1 << at) != 0 && !(is_switch && UPGRADE == *name) {
+            headers.remove(*name);
         }
     }
     for option in options.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
