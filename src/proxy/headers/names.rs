@@ -2,10 +2,12 @@
 //! spellings applications would take something else for it.
 
 mod pattern;
+mod table;
 #[cfg(test)]
 mod tests;
 
 pub use pattern::{NameError, NamePattern};
+use table::Table;
 
 /// What headers of a name are to us. Where several entries fit a name, the first kind wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -212,40 +214,28 @@ const ALIASES: [(&str, Alias); 3] =
 /// The list, with what a configuration adds, to be asked for every header of every request.
 #[derive(Debug)]
 pub struct Names {
-    /// By place, then by kind.
-    entries: Vec<(NamePattern, Kind)>,
-    places: Vec<Place>,
+    table: Table,
 }
 
 impl Names {
     /// The list, and further names that never pass.
     pub fn new(reserved: impl IntoIterator<Item = NamePattern>) -> Self {
-        let listed =
-            LISTED.iter().flat_map(|(kind, texts)| texts.iter().map(|text| (*text, *kind)));
-        let mut entries: Vec<_> =
-            listed.map(|(text, kind)| (NamePattern::listed(text), kind)).collect();
-        entries.extend(reserved.into_iter().map(|pattern| (pattern, Kind::Reserved)));
-        entries.sort_by_key(|(pattern, kind)| (place_of(pattern.stem()), *kind));
-        let mut places = vec![Place::default(); PLACES];
-        for (index, (pattern, _)) in entries.iter().enumerate() {
-            if let Some(place) = places.get_mut(place_of(pattern.stem())) {
-                place.add(index, pattern);
-            }
-        }
-        Self { entries, places }
+        let listed = listed().map(|(kind, text)| (NamePattern::listed(text), kind));
+        let reserved = reserved.into_iter().map(|pattern| (pattern, Kind::Reserved));
+        Self { table: Table::new(listed.chain(reserved).collect()) }
     }
 
     /// Under which conditions a header that came as `name` goes on.
     pub fn passage(&self, name: &str) -> Passage {
         let (inner, alias) = real_name(name);
-        if alias.is_some() && self.find(name) == Some(Kind::Reserved) {
+        if alias.is_some() && self.kind_of(name) == Some(Kind::Reserved) {
             return Passage::Never;
         }
-        let Some(kind) = self.find(inner) else {
+        let Some((pattern, kind)) = self.table.find(inner) else {
             return if alias == Some(Alias::Grpc) { Passage::FromProxies } else { Passage::Free };
         };
         // Those that may say it spell it with dashes.
-        if is_odd(name) {
+        if !pattern.is_stem(name) && is_odd(name) {
             return Passage::Never;
         }
         match (kind, alias) {
@@ -260,16 +250,11 @@ impl Names {
     /// Whether only a proxy sends a header of this name.
     pub fn marks_relay(&self, name: &str) -> bool {
         let (inner, _) = real_name(name);
-        matches!(self.find(inner), Some(Kind::Way | Kind::Report | Kind::Hop))
+        matches!(self.kind_of(inner), Some(Kind::Way | Kind::Report | Kind::Hop))
     }
 
-    fn find(&self, name: &str) -> Option<Kind> {
-        let place = self.places.get(place_of(name))?;
-        if place.lengths & length_bit(name.len()) == 0 {
-            return None;
-        }
-        let entries = self.entries.get(place.first..place.end)?;
-        entries.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, kind)| *kind)
+    fn kind_of(&self, name: &str) -> Option<Kind> {
+        self.table.find(name).map(|(_, kind)| kind)
     }
 }
 
@@ -300,45 +285,4 @@ fn unwrap_once(name: &str) -> Option<(&str, Alias)> {
 
 fn is_odd(name: &str) -> bool {
     name.bytes().any(|b| b != b'-' && !b.is_ascii_alphanumeric())
-}
-
-/// The entries that begin alike, and which lengths their names have: most names differ from all
-/// entries in one of the two.
-#[derive(Clone, Debug, Default)]
-struct Place {
-    first: usize,
-    end: usize,
-    lengths: u64,
-}
-
-impl Place {
-    fn add(&mut self, index: usize, pattern: &NamePattern) {
-        if self.end == 0 {
-            self.first = index;
-        }
-        self.end = index + 1;
-        let length = length_bit(pattern.stem().len());
-        self.lengths |= if pattern.is_family() { length.wrapping_neg() } else { length };
-    }
-}
-
-/// One for each first letter, and one for each letter behind `x-`.
-const PLACES: usize = 64;
-
-/// Every spelling of a name has the same place.
-fn place_of(name: &str) -> usize {
-    let letter = |byte: Option<&u8>| {
-        usize::from(byte.filter(|b| b.is_ascii_alphanumeric()).map_or(0, |b| b & 31))
-    };
-    match name.as_bytes() {
-        [b'x', separator, rest @ ..] if !separator.is_ascii_alphanumeric() => {
-            32 + letter(rest.first())
-        }
-        name => letter(name.first()),
-    }
-}
-
-/// Those of 63 bytes and more share a bit.
-fn length_bit(length: usize) -> u64 {
-    1 << length.min(63)
 }

@@ -57,7 +57,13 @@ impl NamePattern {
     /// `X_User_Id` and `x.user.id` reach many frameworks as the same variable as `X-User-ID`, some
     /// let even `x~user~id` do so.
     pub(super) fn matches(&self, name: &str) -> bool {
-        (self.is_family || name.len() == self.stem.len()) && starts_like(name, &self.stem)
+        self.is_stem(name)
+            || ((self.is_family || name.len() == self.stem.len()) && starts_like(name, &self.stem))
+    }
+
+    /// Whether `name` is the pattern to the letter.
+    pub(super) fn is_stem(&self, name: &str) -> bool {
+        *self.stem == *name
     }
 
     /// Whether some name matches both.
