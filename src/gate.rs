@@ -331,6 +331,9 @@ const fn hint(refusal: Refusal) -> Option<&'static str> {
         Refusal::WrongAudience => "check ZITADEL_AUDIENCE",
         Refusal::NotYetValid => "compare this clock with the issuer's",
         Refusal::WrongTokenKind => "send an access token, not an ID token",
+        Refusal::Inactive => {
+            "expired, revoked, or issued without the scope that puts this project into its audience"
+        }
         Refusal::KeysUnavailable => "check that the issuer can be reached",
         Refusal::IntrospectionUnavailable => "the line \"introspection failed\" has the cause",
         _ => return None,

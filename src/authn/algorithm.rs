@@ -85,7 +85,7 @@ impl FromStr for Algorithm {
 }
 
 /// A set of algorithms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct AlgorithmSet(u16);
 
 impl AlgorithmSet {

@@ -18,6 +18,9 @@ const MAX_NUMERIC_DATE: u64 = 253_402_300_799;
 /// Claims that only ID tokens carry (`OpenID` Connect Core sections 2 and 3.3.2.11).
 const ID_TOKEN_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
+/// The events of a logout token, and the key that its bearer has to prove.
+const BINDING_CLAIMS: [&str; 2] = ["events", "cnf"];
+
 /// Claims about the login. Beside `azp` and without `jti` or a scope they tell ZITADEL's ID tokens
 /// that were issued without nonce and access token; other providers' access tokens with `azp` have
 /// one of the latter two.
@@ -101,7 +104,7 @@ impl Claims {
     /// Refuses what no access token carries: the events of a logout token, a proof-of-possession
     /// key (RFC 7800) whose proof we do not check.
     pub(super) fn check_unbound(&self) -> Result<(), Refusal> {
-        let is_other = self.0.contains_key("events") || self.0.contains_key("cnf");
+        let is_other = BINDING_CLAIMS.iter().any(|name| self.0.contains_key(*name));
         if is_other { Err(Refusal::WrongTokenKind) } else { Ok(()) }
     }
 
@@ -125,6 +128,13 @@ impl Claims {
             self.0.get(name).and_then(Value::as_str).is_some_and(|kind| kinds.contains(&kind))
         };
         says("typ", &["ID", "Refresh", "Offline", "Logout"]) || says("token_use", &["id"])
+    }
+
+    /// The claims that tell tokens of other kinds from plain access tokens.
+    pub(super) fn signs_of_another_kind(&self) -> impl Iterator<Item = &'static str> {
+        let telling = ["typ", "token_use", "token_type", "azp"];
+        let all = BINDING_CLAIMS.into_iter().chain(ID_TOKEN_CLAIMS).chain(telling);
+        all.chain(LOGIN_CLAIMS).filter(|name| self.0.contains_key(*name))
     }
 
     /// Scopes from `scope` (RFC 8693 section 4.2) or `scp`, as text or as a list.

@@ -1,9 +1,15 @@
 //! What the log tells of a refused token beside the reason: what the token says, and what would do.
+//!
+//! Never a part of the token itself. Before its signature is verified, what a token says is its
+//! bearer's word; so it is quoted and cut.
+
+use serde_json::{Map, Value};
 
 use super::claims::Claims;
-use super::jwt::Jws;
+use super::jwt::{self, Jws};
+use super::principal::Realm;
 use super::roles::BARE_ROLES;
-use super::{Audiences, Authenticator, Bearer, Issuer, Principal, Refusal};
+use super::{Algorithm, Authenticator, Bearer, Issuer, Principal, Refusal, Shape};
 use crate::clock::Now;
 
 /// Characters that are told of what a token says.
@@ -11,36 +17,59 @@ const MAX_SAID: usize = 100;
 /// Characters that are told of what is accepted; the configuration's own words.
 const MAX_ACCEPTED: usize = 500;
 
+type Header = Map<String, Value>;
+
 impl Authenticator {
     /// How a token that got `refusal` differs from one that would do; `None` where the reason says
-    /// it all. Never a part of the token itself, and nothing is verified: its claims are the
-    /// client's word.
+    /// it all.
     pub fn explain(&self, bearer: Bearer<'_>, refusal: Refusal, now: Now) -> Option<String> {
-        let explained = match refusal {
-            Refusal::WrongIssuer => Self::explain_issuer,
-            Refusal::WrongAudience => Self::explain_audience,
-            Refusal::Expired => explain_expiry,
-            Refusal::NotYetValid => explain_start,
-            _ => return None,
+        match bearer.shape() {
+            Ok(Shape::Jwt) => self.explain_jwt(bearer.token(), refusal, now),
+            // Only its issuer knows what it says.
+            Ok(Shape::Opaque) => {
+                let mut introspections =
+                    self.issuers.iter().filter_map(|issuer| issuer.introspection.as_ref());
+                introspections.next()?.explanation(bearer.token(), refusal)
+            }
+            Err(_) => Some("token has dots, but is no JWT".to_owned()),
+        }
+    }
+
+    fn explain_jwt(&self, token: &str, refusal: Refusal, now: Now) -> Option<String> {
+        let Some((header, payload)) = jwt::peek(token) else {
+            return Some("token has a header that cannot be read".to_owned());
         };
-        // Opaque tokens say nothing themselves.
-        let claims = Claims::parse(Jws::parse(bearer.token()).ok()?.payload()).ok()?;
-        explained(self, &claims, now)
-    }
-
-    fn explain_issuer(&self, claims: &Claims, _: Now) -> Option<String> {
-        let said = quoted(claims.text("iss").ok()?, MAX_SAID);
-        let accepted =
-            quoted(self.issuers.iter().map(|issuer| &*issuer.realm.issuer), MAX_ACCEPTED);
-        Some(format!("token says iss {said}; accepted: {accepted}"))
-    }
-
-    fn explain_audience(&self, claims: &Claims, _: Now) -> Option<String> {
-        let issuer = self.issuer(claims.text("iss").ok()??)?;
-        let Audiences::List(accepted) = &issuer.audiences else { return None };
-        let said = quoted(claims.audiences().ok()?, MAX_SAID);
-        let accepted = quoted(accepted.iter().map(String::as_str), MAX_ACCEPTED);
-        Some(format!("token says aud {said}; accepted: {accepted}"))
+        let claims = Claims::parse(&payload);
+        let issuer = claims.as_ref().ok().and_then(|claims| {
+            let url = claims.text("iss").ok()??;
+            self.issuer(url)
+        });
+        match (refusal, claims) {
+            (Refusal::UnknownKey | Refusal::KeysUnavailable, _) => {
+                Some(explain_key(&header, issuer))
+            }
+            (Refusal::BadSignature, _) => {
+                Some(format!("{}; no key verifies it", explain_key(&header, issuer)))
+            }
+            (Refusal::AlgorithmNotAllowed, _) => Some(explain_algorithm(&header, issuer)),
+            (Refusal::WrongTokenKind, _) if Jws::parse(token).is_err() => {
+                Some(format!("token says typ {}; accepted: 'JWT', 'at+jwt'", said(&header, "typ")))
+            }
+            (Refusal::MalformedToken, _) if Jws::parse(token).is_err() => {
+                Some("token has a header that is malformed or asks for an extension".to_owned())
+            }
+            (_, Err(_)) => {
+                Some("token has a payload that is no JSON object with unique names".to_owned())
+            }
+            (Refusal::WrongIssuer, Ok(claims)) => {
+                explain_issuer(&claims, self.issuers.iter().map(|issuer| &*issuer.realm.issuer))
+            }
+            (_, Ok(claims)) => match issuer {
+                Some(issuer) => explain_claims(&claims, refusal, &issuer.realm, now)
+                    .or_else(|| explain_malformed(&claims, refusal, &["exp"], &issuer.realm)),
+                None => Some("token says no iss".to_owned()),
+            },
+        }
     }
 
     pub(super) fn issuer(&self, url: &str) -> Option<&Issuer> {
@@ -58,17 +87,129 @@ impl Principal {
         let client = quoted(self.client_id(), MAX_SAID);
         Some(format!("token has role {role} in {BARE_ROLES} only, and says client_id {client}"))
     }
+
+    /// How the token's audience differs from the `wanted` one.
+    pub fn explain_audience(&self, wanted: &[impl AsRef<str>]) -> String {
+        let said = quoted(self.audiences(), MAX_SAID);
+        let accepted = quoted(wanted.iter().map(AsRef::as_ref), MAX_ACCEPTED);
+        format!("token says aud {said}; the rule accepts: {accepted}")
+    }
 }
 
-fn explain_expiry(_: &Authenticator, claims: &Claims, now: Now) -> Option<String> {
-    let ago = now.unix_millis().checked_sub(claims.date("exp").ok()??)? / 1_000;
-    Some(format!("token says it expired {ago} s ago"))
+/// What an introspection answer says, for a refusal that it got.
+pub(super) fn explain_answer(
+    claims: &Claims,
+    refusal: Refusal,
+    realm: &Realm,
+    now: Now,
+) -> Option<String> {
+    match refusal {
+        Refusal::WrongIssuer => explain_issuer(claims, [&*realm.issuer]),
+        _ => explain_claims(claims, refusal, realm, now)
+            .or_else(|| explain_malformed(claims, refusal, &[], realm)),
+    }
 }
 
-fn explain_start(_: &Authenticator, claims: &Claims, now: Now) -> Option<String> {
-    let starts = [claims.date("nbf").ok()?, claims.date("iat").ok()?];
-    let ahead = starts.into_iter().flatten().max()?.checked_sub(now.unix_millis())? / 1_000;
-    Some(format!("token says it starts in {ahead} s"))
+fn explain_key(header: &Header, issuer: Option<&Issuer>) -> String {
+    let kids = issuer.map(|issuer| issuer.keys.kids()).unwrap_or_default();
+    let (kid, alg) = (said(header, "kid"), said(header, "alg"));
+    let known = quoted(kids.iter().map(String::as_str), MAX_ACCEPTED);
+    format!("token says kid {kid}, alg {alg}; the issuer's keys: {known}")
+}
+
+fn explain_algorithm(header: &Header, issuer: Option<&Issuer>) -> String {
+    let (kid, alg) = (said(header, "kid"), said(header, "alg"));
+    let algorithm = header.get("alg").and_then(Value::as_str).and_then(|name| name.parse().ok());
+    let accepted = |of: &str, fits: &dyn Fn(Algorithm) -> bool| {
+        let names = Algorithm::ALL.into_iter().filter(|one| fits(*one)).map(Algorithm::name);
+        format!("token says alg {alg}, kid {kid}; {of}: {}", quoted(names, MAX_ACCEPTED))
+    };
+    let Some(issuer) = issuer else {
+        return accepted("known", &|_| true);
+    };
+    match algorithm {
+        Some(one) if issuer.algorithms.contains(one) => {
+            let kid = header.get("kid").and_then(Value::as_str);
+            let fitting = issuer.keys.algorithms_of(kid);
+            accepted("the key is for", &|one| fitting.contains(one))
+        }
+        _ => accepted("accepted", &|one| issuer.algorithms.contains(one)),
+    }
+}
+
+fn explain_issuer<'a>(
+    claims: &Claims,
+    accepted: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let said = quoted(claims.text("iss").ok()?, MAX_SAID);
+    Some(format!("token says iss {said}; accepted: {}", quoted(accepted, MAX_ACCEPTED)))
+}
+
+fn explain_claims(claims: &Claims, refusal: Refusal, realm: &Realm, now: Now) -> Option<String> {
+    match refusal {
+        Refusal::WrongAudience => {
+            let said = quoted(claims.audiences().ok()?, MAX_SAID);
+            let accepted = realm.audiences.list().iter().map(String::as_str);
+            Some(format!("token says aud {said}; accepted: {}", quoted(accepted, MAX_ACCEPTED)))
+        }
+        Refusal::Expired => {
+            let exp = claims.date("exp").ok()??;
+            let ago = secs(now.unix_millis().checked_sub(exp)?);
+            let (exp, now) = (secs(exp), secs(now.unix_millis()));
+            Some(format!("token says it expired {ago} s ago: exp {exp}, now {now}"))
+        }
+        Refusal::NotYetValid => {
+            let starts = ["nbf", "iat"].map(|name| claims.date(name).ok().flatten().map(secs));
+            let now = secs(now.unix_millis());
+            let ahead = starts.into_iter().flatten().max()?.checked_sub(now)?;
+            let [nbf, iat] = starts.map(|date| date.map_or("none".to_owned(), |d| d.to_string()));
+            Some(format!("token says it starts in {ahead} s: nbf {nbf}, iat {iat}, now {now}"))
+        }
+        Refusal::WrongTokenKind => {
+            let signs = quoted(claims.signs_of_another_kind(), MAX_SAID);
+            Some(format!("token shows its kind in its claims: {signs}"))
+        }
+        _ => None,
+    }
+}
+
+/// Names the claim for which a token is malformed.
+fn explain_malformed(
+    claims: &Claims,
+    refusal: Refusal,
+    required: &[&'static str],
+    realm: &Realm,
+) -> Option<String> {
+    if refusal != Refusal::MalformedToken {
+        return None;
+    }
+    let is_missing = |name: &&&'static str| claims.get(name).is_none();
+    let odd = required.iter().find(is_missing).copied().or_else(|| {
+        let checks = [
+            ("iss", claims.text("iss").is_err()),
+            ("exp", claims.date("exp").is_err()),
+            ("nbf", claims.date("nbf").is_err()),
+            ("iat", claims.date("iat").is_err()),
+            ("aud", claims.audiences().is_err()),
+            ("scope", claims.scopes().is_err()),
+            ("sid", claims.text("sid").is_err()),
+            ("token_type", claims.text("token_type").is_err()),
+            ("sub", realm.user(claims).is_err()),
+        ];
+        checks.into_iter().find_map(|(name, is_odd)| is_odd.then_some(name))
+    });
+    let Some(odd) = odd else {
+        return Some("token claims more than is kept of one".to_owned());
+    };
+    Some(format!("token has a missing or malformed claim: '{odd}'"))
+}
+
+fn said(header: &Header, name: &str) -> String {
+    quoted(header.get(name).and_then(Value::as_str), MAX_SAID)
+}
+
+fn secs(millis: u64) -> u64 {
+    millis / 1_000
 }
 
 /// Texts in quotes, of which `left` characters at most are taken; what is no printable character

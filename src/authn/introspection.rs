@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use self::answer::Fault;
 use super::claims::Claims;
+use super::explain::explain_answer;
 use super::keys::discovery::Discovery;
 use super::keys::fetch::FetchError;
 use super::principal::{Principal, Realm};
@@ -51,20 +52,29 @@ pub(super) struct Introspection {
     outage: Outage,
     permits: Semaphore,
     calls: Arc<Flights<Arc<str>, Answer>>,
-    /// Tokens that were refused, each with the reason and the end of its belief on the monotonic
-    /// clock, in milliseconds.
-    refused: Cache<Arc<str>, (Refusal, u64), TokenBytes>,
+    refused: Cache<Arc<str>, Refused, TokenBytes>,
+}
+
+/// What an answer was refused for.
+#[derive(Clone)]
+struct Refused {
+    refusal: Refusal,
+    /// For the log: what the answer says, and what would do.
+    detail: Option<Arc<str>>,
+    /// The end of the belief on the monotonic clock, in milliseconds.
+    until: u64,
 }
 
 #[derive(Clone)]
 struct TokenBytes;
 
-impl Weighter<Arc<str>, (Refusal, u64)> for TokenBytes {
-    fn weight(&self, token: &Arc<str>, _: &(Refusal, u64)) -> u64 {
+impl Weighter<Arc<str>, Refused> for TokenBytes {
+    fn weight(&self, token: &Arc<str>, refused: &Refused) -> u64 {
         // Short tokens weigh so much that no more than the wanted number fit; the difference is
         // also the table's own share.
         let at_least = MAX_REFUSED_BYTES / MAX_REFUSED_TOKENS as u64;
-        token.len() as u64 + at_least
+        let detail = refused.detail.as_ref().map_or(0, |detail| detail.len());
+        (token.len() + detail) as u64 + at_least
     }
 }
 
@@ -99,10 +109,10 @@ impl Introspection {
     }
 
     pub(super) async fn verify(self: &Arc<Self>, token: &str, now: Now) -> Answer {
-        if let Some((refusal, until)) = self.refused.get(token)
-            && now.mono_millis() < until
+        if let Some(refused) = self.refused.get(token)
+            && now.mono_millis() < refused.until
         {
-            return Err(refusal);
+            return Err(refused.refusal);
         }
         let (of, token) = (Arc::clone(self), Arc::<str>::from(token));
         let asked = Arc::clone(&token);
@@ -113,7 +123,7 @@ impl Introspection {
 
     /// Forgets the refusals that are not believed any more.
     pub(super) async fn sweep(&self, now: Now) {
-        sweep(&self.refused, |(_, until)| *until <= now.mono_millis()).await;
+        sweep(&self.refused, |refused| refused.until <= now.mono_millis()).await;
     }
 
     async fn call(&self, token: &Arc<str>) -> Answer {
@@ -128,9 +138,11 @@ impl Introspection {
         self.note(asked.as_ref().err());
         let claims = asked.map_err(|_| Refusal::IntrospectionUnavailable)?;
         let answer = self.read(&claims);
-        if let Err(refusal) = &answer {
-            let until = self.clock.now().mono_millis_after(self.settings.negative_ttl);
-            self.refused.insert(Arc::clone(token), (*refusal, until));
+        if let Err(refusal) = answer {
+            let now = self.clock.now();
+            let detail = explain_answer(&claims, refusal, &self.realm, now).map(Arc::from);
+            let until = now.mono_millis_after(self.settings.negative_ttl);
+            self.refused.insert(Arc::clone(token), Refused { refusal, detail, until });
         }
         answer
     }
@@ -152,6 +164,12 @@ impl Introspection {
             }
             _ => {}
         }
+    }
+
+    /// What is remembered of a token that was refused just now, for the log.
+    pub(super) fn explanation(&self, token: &str, refusal: Refusal) -> Option<String> {
+        let refused = self.refused.get(token).filter(|refused| refused.refusal == refusal)?;
+        refused.detail.as_deref().map(str::to_owned)
     }
 
     async fn ask(&self, token: &str) -> Result<Claims, Fault> {

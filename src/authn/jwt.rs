@@ -70,6 +70,17 @@ impl<'a> Jws<'a> {
     }
 }
 
+/// Header and payload of a token, whatever else is wrong with it; for the log.
+pub(super) fn peek(token: &str) -> Option<(Map<String, Value>, Vec<u8>)> {
+    let (signing_input, _) = token.rsplit_once('.')?;
+    let (header, payload) = signing_input.split_once('.')?;
+    if header.len() > MAX_HEADER_BYTES {
+        return None;
+    }
+    let header = json::parse_object(&decode(header).ok()?, MAX_HEADER_DEPTH).ok()?;
+    Some((header, decode(payload).ok()?))
+}
+
 impl Header {
     fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         let object =

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use self::fetch::{FetchError, KeySource};
 use self::jwks::{KeySet, LeftOut};
 use super::Refusal;
+use super::algorithm::AlgorithmSet;
 use super::jwt::Jws;
 use crate::clock::{Now, SharedClock};
 
@@ -260,6 +261,19 @@ impl IssuerKeys {
             hint,
             "failed to load keys"
         );
+    }
+
+    /// The names of the current keys.
+    pub(super) fn kids(&self) -> Vec<String> {
+        let loaded = self.current.load();
+        let kids = loaded.as_deref().map(|loaded| loaded.set.kids().map(str::to_owned).collect());
+        kids.unwrap_or_default()
+    }
+
+    /// What the current keys of this name verify.
+    pub(super) fn algorithms_of(&self, kid: Option<&str>) -> AlgorithmSet {
+        let loaded = self.current.load();
+        loaded.as_deref().map(|loaded| loaded.set.algorithms_of(kid)).unwrap_or_default()
     }
 
     /// Whether there are keys young enough to be believed.

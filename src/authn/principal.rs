@@ -57,11 +57,18 @@ pub(super) struct Realm {
     pub(super) clients: Vec<String>,
 }
 
+impl Realm {
+    /// The subject of a token, and who that is to `OpenFGA`.
+    pub(super) fn user<'a>(&self, claims: &'a Claims) -> Result<(&'a str, String), Refusal> {
+        let subject = claims.text("sub")?.ok_or(Refusal::MalformedToken)?;
+        let template = self.templates.get(self.index).ok_or(Refusal::WrongIssuer)?;
+        Ok((subject, template.user(subject, &self.templates)?))
+    }
+}
+
 impl Principal {
     pub(super) fn new(realm: &Realm, claims: &Claims) -> Result<Self, Refusal> {
-        let subject = claims.text("sub")?.ok_or(Refusal::MalformedToken)?;
-        let template = realm.templates.get(realm.index).ok_or(Refusal::WrongIssuer)?;
-        let user = template.user(subject, &realm.templates)?;
+        let (subject, user) = realm.user(claims)?;
         // Names without the type stay unique: a subject never has the colon of another type.
         let id = user.strip_prefix("user:").unwrap_or(&user);
         let id_header = HeaderValue::from_str(id).map_err(|_| Refusal::MalformedToken)?;

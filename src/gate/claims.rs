@@ -12,6 +12,7 @@ pub(super) fn check(
 ) -> Result<(), Refused> {
     let wanted = rule.requirements();
     if !wanted.audience().is_empty() && !principal.has_any_audience(wanted.audience()) {
+        tell_of_audience(rule, principal, request);
         return Err(Reason::WrongAudience.into());
     }
     if !wanted.roles().is_empty() && !principal.has_any_role(wanted.roles()) {
@@ -22,6 +23,17 @@ pub(super) fn check(
         return Err(Reason::MissingScope.into());
     }
     Ok(())
+}
+
+fn tell_of_audience(rule: &Bound, principal: &Principal, request: &Request<'_>) {
+    tracing::warn!(
+        reason = Reason::WrongAudience.word(),
+        detail = principal.explain_audience(rule.requirements().audience()),
+        client = %request.client.addr,
+        rule = rule.id(),
+        request_id = request.request_id.to_str().ok(),
+        "JWT validation failed"
+    );
 }
 
 /// Whoever reads the token finds the role in it, so the log says why it does not count.

@@ -22,7 +22,7 @@ fn one_kid_may_mean_a_key_of_each_type() {
         let gateway = Gateway::start(&world.plan(&services)).await;
         for algorithm in others.into_iter().chain([Algorithm::Rs256]) {
             let token = services.issuer.token("ann").alg(algorithm).jwt();
-            let answer = gateway.get("/api/report").bearer(&token).send().await;
+            let answer = gateway.get("/me/page").bearer(&token).send().await;
             assert_eq!(answer.status, 200, "{algorithm:?}: {answer:?}");
         }
         assert_eq!(services.upstream.take_requests().len(), 3);
@@ -35,15 +35,15 @@ fn an_issuer_that_was_rebuilt_is_believed_at_its_first_token() {
     story(async {
         let world = World::build().without_redis().start().await;
         let (issuer, old) = (&world.issuer, world.token("ann").jwt());
-        world.gateway.get("/api/report").bearer(&old).send().await.is(200);
+        world.gateway.get("/me/page").bearer(&old).send().await.is(200);
         let kid = issuer.active_kid().unwrap();
         issuer.remove_key(&kid);
         issuer.publish_key_as(&kid, Algorithm::Rs256).unwrap();
         let new = world.token("ann").jwt();
-        world.gateway.get("/api/report").bearer(&new).send().await.is(200);
+        world.gateway.get("/me/page").bearer(&new).send().await.is(200);
         assert_eq!(world.upstream.take_requests().len(), 2);
         // Its key is withdrawn, so that nothing of it is remembered.
-        let answer = world.gateway.get("/api/report").bearer(&old).send().await;
+        let answer = world.gateway.get("/me/page").bearer(&old).send().await;
         answer.refused(401, "bad_signature");
         world.saw_nothing();
     });
@@ -62,14 +62,14 @@ fn a_flood_of_forged_signatures_asks_the_issuer_once_in_five_seconds() {
         for batch in 0..10 {
             let forged = (0..20).map(async |number| {
                 let token = forge(batch * 20 + number);
-                let answer = world.gateway.get("/api/report").bearer(&token).send().await;
+                let answer = world.gateway.get("/me/page").bearer(&token).send().await;
                 answer.refused(401, "bad_signature");
             });
             join_all(forged).await;
             world.saw_nothing();
             // A token that nobody has seen, in the middle of it.
             let good = world.token("ann").claim("batch", batch).jwt();
-            world.gateway.get("/api/report").bearer(&good).send().await.is(200);
+            world.gateway.get("/me/page").bearer(&good).send().await.is(200);
             assert_eq!(world.upstream.take_requests().len(), 1);
         }
         let most = 1 + began.elapsed().as_secs() / 5;

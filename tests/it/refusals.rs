@@ -116,6 +116,45 @@ fn every_refusal_has_one_word_in_body_log_and_metric() {
     });
 }
 
+/// Nobody should have to decode a token at three in the morning.
+#[test]
+fn the_log_tells_what_a_refused_token_says_and_what_would_do() {
+    story(async {
+        let world = World::lease().await;
+        let user = World::user("ann");
+        let (token, project) = (|| world.token(&user), &world.issuer.settings().project);
+        let kid = world.issuer.active_kid().unwrap();
+        for (credential, told) in [
+            (
+                token().audience(["a\nb"]).jwt(),
+                format!(r"token says aud 'a\nb'; accepted: '{project}'"),
+            ),
+            (
+                token().kid("old").jwt(),
+                format!("token says kid 'old', alg 'RS256'; the issuer's keys: '{kid}'"),
+            ),
+            (token().not_yet_valid().jwt(), "token says it starts in 8".to_owned()),
+            (token().not_yet_valid().opaque_token(), "token says it starts in 8".to_owned()),
+            (
+                token().claim("token_type", "DPoP").opaque_token(),
+                "token shows its kind in its claims: 'token_type'".to_owned(),
+            ),
+        ] {
+            let answer = world.gateway.get("/api/report").bearer(&credential).send().await;
+            let id = answer.is(401).json()["request_id"].clone();
+            let line = world.gateway.await_log(|line| {
+                line["message"] == "JWT validation failed" && line["request_id"] == id
+            });
+            let line = line.await;
+            assert!(
+                line["detail"].as_str().is_some_and(|detail| detail.starts_with(&told)),
+                "{line}"
+            );
+        }
+        world.saw_nothing();
+    });
+}
+
 #[test]
 fn a_refusal_reveals_nothing_about_what_lies_behind() {
     story(async {

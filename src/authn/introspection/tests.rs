@@ -357,3 +357,40 @@ async fn no_more_than_256_calls_are_in_flight() {
     }
     assert!(world.verify(TOKEN).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_refused_answer_is_explained_by_what_it_says() {
+    let world = World::new().await;
+    for (name, value, expected) in [
+        ("active", json!(false), ""),
+        ("aud", json!(["other"]), "token says aud 'other'; accepted: 'gateway'"),
+        (
+            "exp",
+            json!(START_SECS - 9),
+            "token says it expired 9 s ago: exp 1789999991, now 1790000000",
+        ),
+        ("sub", json!("*"), "token has a missing or malformed claim: 'sub'"),
+        ("token_type", json!("DPoP"), "token shows its kind in its claims: 'token_type'"),
+    ] {
+        let mut answer = world.active();
+        answer[name] = value;
+        world.says(&answer);
+        let token = format!("opaque-{}", expected.len());
+        let refusal = world.verify(&token).await.expect_err("refused");
+        let bearer = Bearer::parse(token.as_bytes()).expect("bearer");
+        let explain = || world.authenticator.explain(bearer, refusal, world.clock.now());
+        assert_eq!(explain().unwrap_or_default(), expected, "{answer}");
+        // The second time it is remembered, and so is why.
+        assert_eq!(world.verify(&token).await.err(), Some(refusal));
+        assert_eq!(explain().unwrap_or_default(), expected, "{answer}");
+    }
+    let mut answer = world.active();
+    answer["iss"] = json!("https://other.example");
+    world.says(&answer);
+    let bearer = Bearer::parse(b"of-another").expect("bearer");
+    let refusal = world.verify("of-another").await.expect_err("refused");
+    let told = world.authenticator.explain(bearer, refusal, world.clock.now());
+    let expected =
+        format!("token says iss 'https://other.example'; accepted: '{}'", world.site.url);
+    assert_eq!(told, Some(expected));
+}

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::jwk::Unusable;
 pub(in crate::authn) use super::jwk::VerifyingKey;
 use crate::authn::Refusal;
-use crate::authn::algorithm::Algorithm;
+use crate::authn::algorithm::{Algorithm, AlgorithmSet};
 use crate::authn::json;
 
 const MAX_KEYS: usize = 64;
@@ -113,6 +113,17 @@ impl KeySet {
             }
             (_, Some(_)) => Ok(fitting),
         }
+    }
+
+    /// The names of all keys that have one.
+    pub(super) fn kids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter_map(VerifyingKey::kid)
+    }
+
+    /// What the keys of this name verify.
+    pub(super) fn algorithms_of(&self, kid: Option<&str>) -> AlgorithmSet {
+        let named = self.keys.iter().filter(|key| key.kid() == kid);
+        named.fold(AlgorithmSet::default(), |all, key| all.union(key.algorithms()))
     }
 
     /// Whether every key of this set is in the other too.
