@@ -7,6 +7,8 @@ use futures::future::join_all;
 
 use crate::support::gateway::Gateway;
 use crate::support::names::{Names, Swallower};
+use crate::support::process::free_port;
+use crate::support::tls::{Front, Identity};
 use crate::support::upstream::{Answer, Upstream};
 use crate::support::{SOON, World, eventually, story};
 
@@ -34,6 +36,19 @@ async fn world() -> (World, Names) {
     let url = format!("http://two.test:{}", services.upstream.port());
     let plan = names.known_to(builder.plan(&services)).env("UPSTREAM_URL", url);
     (World { gateway: Gateway::start(&plan).await, services, plan }, names)
+}
+
+/// A world whose application is found by HTTPS at both addresses of a name. What takes connections
+/// there is the story's; the file of the names has to live as long as the gateway.
+async fn secure_world(identity: &Identity) -> (World, Names, [SocketAddrV4; 2]) {
+    let builder = World::build().without_redis();
+    let services = builder.services().await;
+    let names = Names::of("two.test", &[FIRST, SECOND]);
+    let port = free_port();
+    let plan = identity.trusted_by(names.known_to(builder.plan(&services)));
+    let plan = plan.env("UPSTREAM_URL", format!("https://two.test:{port}"));
+    let world = World { gateway: Gateway::start(&plan).await, services, plan };
+    (world, names, [FIRST, SECOND].map(|address| SocketAddrV4::new(address, port)))
 }
 
 /// The second address of the world's application.
@@ -194,6 +209,62 @@ fn when_all_addresses_swallow_the_upstream_has_failed() {
         world.upstream.down().await;
         let port = world.upstream.port();
         let _silent = tokio::join!(Swallower::listen(FIRST, port), Swallower::listen(SECOND, port));
+        is_refused_whatever_is_sent(&world).await;
+    });
+}
+
+/// Requests over HTTPS past an address where the handshake fails.
+async fn a_failed_handshake_costs_nothing(
+    identity: &Identity,
+    broken: impl AsyncFnOnce(SocketAddrV4) -> Front,
+) {
+    let (world, _names, [first, second]) = secure_world(identity).await;
+    let _working = Front::start(first, identity, &world.upstream).await;
+    served(&world).await;
+    let _broken = broken(second).await;
+    world.upstream.answer(Answer::status(200).with_header("Connection", "close"));
+    for _ in 0..10 {
+        world.gateway.post("/public/page").body("once").send().await.is(200);
+    }
+    assert_eq!(world.upstream.take_requests().len(), 10);
+    // Probes make the whole connection: the address stays avoided, and is told of once.
+    eventually("some probes fail", SOON, async || {
+        let failures = world.gateway.metric(FAILURES, &[("upstream", "app")]).await;
+        failures.is_some_and(|failures| failures >= 3.0).then_some(())
+    })
+    .await;
+    assert_eq!(world.gateway.count_messages(AVOIDED), 1);
+    world.upstream.answer(Answer::UpgradeAndEcho);
+    opens_a_websocket(&world).await;
+}
+
+#[test]
+fn a_handshake_that_comes_to_nothing_costs_no_request() {
+    story(async {
+        let (identity, stranger) = (Identity::of("two.test"), Identity::of("other.test"));
+        let elsewhere = Upstream::start().await;
+        a_failed_handshake_costs_nothing(&identity, Front::start_closing).await;
+        a_failed_handshake_costs_nothing(&identity, Front::start_frozen).await;
+        let as_stranger = async |at| Front::start(at, &stranger, &elsewhere).await;
+        a_failed_handshake_costs_nothing(&identity, as_stranger).await;
+        elsewhere.saw_nothing();
+    });
+}
+
+#[test]
+fn when_all_handshakes_fail_the_upstream_has_failed() {
+    story(async {
+        let (identity, stranger) = (Identity::of("two.test"), Identity::of("other.test"));
+        let (world, _names, [first, second]) = secure_world(&identity).await;
+        let working = Front::start(first, &identity, &world.upstream).await;
+        world.upstream.answer(Answer::status(200).with_header("Connection", "close"));
+        served(&world).await;
+        working.stop().await;
+        let _frozen = Front::start_frozen(second).await;
+        let closing = Front::start_closing(first).await;
+        is_refused_whatever_is_sent(&world).await;
+        closing.stop().await;
+        let _stranger = Front::start(first, &stranger, &world.upstream).await;
         is_refused_whatever_is_sent(&world).await;
     });
 }

@@ -12,6 +12,7 @@ pub mod recorder;
 pub mod redis;
 pub mod reply;
 pub mod sockets;
+pub mod tls;
 pub mod upstream;
 pub mod websocket;
 pub mod world;
