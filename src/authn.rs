@@ -34,6 +34,7 @@ pub use self::user_template::TemplateError;
 mod algorithm;
 pub mod bearer;
 mod belief;
+mod block;
 pub mod cache;
 mod claims;
 pub mod credentials;

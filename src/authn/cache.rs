@@ -7,6 +7,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 
 use super::Belief;
+use super::block::block_bytes;
 use crate::clock::Now;
 use crate::sweep::sweep;
 
@@ -71,7 +72,7 @@ impl<T> TokenCache<T> {
     pub fn insert(&self, token: &str, belief: Belief, value: T, held_bytes: usize) -> Arc<T> {
         let value = Arc::new(value);
         let shared = Arc::clone(&value);
-        let bytes = PLACE_BYTES + token.len() + size_of::<T>() + held_bytes;
+        let bytes = PLACE_BYTES + block_bytes(token.len()) + size_of::<T>() + held_bytes;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.entries.insert(Token(token.into()), Entry { belief, bytes, value });
         shared

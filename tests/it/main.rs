@@ -24,6 +24,7 @@ mod forwarding;
 mod guide;
 mod harness;
 mod interop;
+mod introspection;
 mod keys;
 mod lifecycle;
 mod limits;

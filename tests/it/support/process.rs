@@ -47,6 +47,13 @@ pub fn tools() -> PathBuf {
     })
 }
 
+/// What a process has in memory.
+pub fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
 /// A shell that waits for this process to end, however it ends, and then kills what is left.
 /// Worlds that are kept for the next story are never dropped, and a killed test run drops nothing.
 #[derive(Debug)]
