@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
@@ -17,6 +17,7 @@ use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::readiness::{Readiness, Report};
 use crate::reload::Reload;
+use crate::rules::KnownHosts;
 use crate::secret::Secret;
 
 /// Everything that the endpoints tell of.
@@ -33,6 +34,8 @@ pub struct Admin {
     pub parts: Parts,
     /// What opens the guarded endpoints.
     pub token: Option<Secret>,
+    /// Under which it may be called.
+    pub hosts: KnownHosts,
 }
 
 /// Questions to other parts, asked when `/readyz` is.
@@ -49,6 +52,9 @@ pub struct Parts {
 
 impl Admin {
     fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
+        if let Some(refusal) = self.refuse_page(method, headers) {
+            return refusal;
+        }
         match (method, path) {
             (&Method::GET | &Method::HEAD, "/livez") => text(StatusCode::OK, "OK"),
             (&Method::GET | &Method::HEAD, "/readyz") => self.ready(),
@@ -63,6 +69,23 @@ impl Admin {
             }
             _ => text(StatusCode::NOT_FOUND, "/livez /readyz /metrics /rules /reload"),
         }
+    }
+
+    /// An address is no login: pages in the browser of whoever may ask come from the same one.
+    fn refuse_page(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Vec<u8>>> {
+        if !self.hosts.are_asked_by(headers) {
+            return Some(text(
+                StatusCode::MISDIRECTED_REQUEST,
+                "this host is unknown (admin.hosts)",
+            ));
+        }
+        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        let is_ours =
+            matches!(site, Some(b"same-origin" | b"none")) || !headers.contains_key(ORIGIN);
+        if !matches!(*method, Method::GET | Method::HEAD) && !is_ours {
+            return Some(text(StatusCode::FORBIDDEN, "pages of other origins change nothing here"));
+        }
+        None
     }
 
     fn is_authorised(&self, headers: &HeaderMap) -> bool {

@@ -92,7 +92,7 @@ fn dependencies_point_one_way() {
         ("gate", &["rules", "authn", "authz", "rate_limit"]),
         ("proxy", &["gate", "rules", "authn", "authz", "rate_limit", "readiness", "telemetry"]),
         ("reload", &["gate", "rules", "authz", "rate_limit", "readiness"]),
-        ("admin", &["gate", "readiness", "reload"]),
+        ("admin", &["gate", "rules", "readiness", "reload"]),
     ];
     let imports = imports();
     for (module, may_know) in allowed {

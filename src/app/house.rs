@@ -283,6 +283,7 @@ impl House {
                 }),
             },
             token: settings.admin.token.clone(),
+            hosts: settings.admin.hosts.clone(),
         }
     }
 

@@ -68,6 +68,7 @@ pub struct Server {
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     pub listen: String,
+    pub hosts: Vec<String>,
     pub token: String,
 }
 

@@ -27,7 +27,7 @@ use crate::proxy::framing::MessageLimits;
 use crate::proxy::headers::names::NamePattern;
 use crate::proxy::upstream::UpstreamSettings;
 use crate::rate_limit::{Limit, Settings as RedisSettings};
-use crate::rules::{HostPattern, PathPolicy};
+use crate::rules::{KnownHosts, PathPolicy};
 use crate::secret::Secret;
 
 /// Everything that the composition root needs.
@@ -72,8 +72,8 @@ pub struct Server {
     pub name: String,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Names under which private peers may call us.
-    pub private_hosts: Vec<HostPattern>,
+    /// Under which private peers may call us.
+    pub private_hosts: KnownHosts,
     /// Headers that no upstream gets from anybody.
     pub strip_headers: Vec<NamePattern>,
     /// How long clients may be silent.
@@ -95,6 +95,8 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// What opens the endpoints that change or reveal.
     pub token: Option<Secret>,
+    /// Under which it may be called.
+    pub hosts: KnownHosts,
 }
 
 /// What is logged.

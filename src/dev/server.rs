@@ -4,12 +4,18 @@ use std::io;
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+
+use crate::rules::KnownHosts;
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -26,7 +32,7 @@ impl Server {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let router = router(address);
+        let router = router(address).layer(from_fn(only_known_hosts));
         let running = tokio::spawn(serve(listener, router.clone()));
         Ok(Self { address, router, running: Mutex::new(Some(running)) })
     }
@@ -59,6 +65,16 @@ impl Drop for Server {
         if let Some(task) = self.running.lock().take() {
             task.abort();
         }
+    }
+}
+
+/// A page whose name is made to resolve to the developer's machine gets no token.
+async fn only_known_hosts(request: Request, next: Next) -> Response {
+    let known = KnownHosts::default().with_names_below_localhost();
+    if known.are_asked_by(request.headers()) {
+        next.run(request).await
+    } else {
+        StatusCode::MISDIRECTED_REQUEST.into_response()
     }
 }
 

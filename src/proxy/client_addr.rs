@@ -1,6 +1,6 @@
 //! Who is at the other end: the peer itself, or whom trusted proxies report.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +9,7 @@ use http::HeaderMap;
 use ipnet::IpNet;
 
 use super::headers::names::Names;
-use crate::rules::HostPattern;
+use crate::rules::KnownHosts;
 
 /// What the headers say of whoever sends a request, without saying who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,15 +26,15 @@ enum Sender {
 #[derive(Debug)]
 pub struct ClientAddresses {
     trusted: Vec<IpNet>,
-    private_hosts: Vec<HostPattern>,
+    private_hosts: KnownHosts,
     names: Arc<Names>,
     warned: AtomicBool,
 }
 
 impl ClientAddresses {
-    /// Believes forwarding headers of peers in `trusted` only; private peers call us by an address, as
-    /// localhost, or by one of `private_hosts`.
-    pub fn new(trusted: Vec<IpNet>, private_hosts: Vec<HostPattern>, names: Arc<Names>) -> Self {
+    /// Believes forwarding headers of peers in `trusted` only; private peers call us by one of
+    /// `private_hosts`.
+    pub fn new(trusted: Vec<IpNet>, private_hosts: KnownHosts, names: Arc<Names>) -> Self {
         Self { trusted, private_hosts, names, warned: AtomicBool::new(false) }
     }
 
@@ -69,18 +69,7 @@ impl ClientAddresses {
                  share one address and one limit"
             );
         }
-        sender == Sender::Direct && self.is_private_host(host)
-    }
-
-    /// For its browser, a page whose name has come to resolve to our address is of our own origin; an
-    /// address, or a name that only our network gives out, is none that a stranger can have.
-    fn is_private_host(&self, host: Option<&str>) -> bool {
-        // Only HTTP/1.0 can do without Host, and whoever is to have private answers can send one.
-        let Some(host) = host else { return false };
-        host.starts_with('[')
-            || host.parse::<Ipv4Addr>().is_ok()
-            || host == "localhost"
-            || self.private_hosts.iter().any(|private| private.matches(host))
+        sender == Sender::Direct && self.private_hosts.has(host)
     }
 
     /// Reads X-Forwarded-For from the right, where our own proxies have written, up to the first

@@ -95,6 +95,65 @@ fn callers_inside_use_the_names_that_are_listed() {
 }
 
 #[test]
+fn the_admin_listener_answers_to_hosts_that_it_knows() {
+    story(async {
+        let world = World::build().set("admin.hosts", "ops.internal").start().await;
+        let ask = |line: &str, host: &str| {
+            format!("{line} HTTP/1.1\r\nHost: {host}\r\nSec-Fetch-Site: same-origin\r\n\r\n")
+        };
+        let status = async |request: String| world.gateway.raw_admin(request).await.status;
+        for host in ["127.0.0.1:3001", "[::1]", "localhost:3001", "x.localhost", "OPS.internal:1"] {
+            assert_eq!(status(ask("GET /rules", host)).await, 200, "{host}");
+            assert_eq!(status(ask("POST /reload", host)).await, 200, "{host}");
+        }
+        for host in
+            ["evil.example", "localhost.evil.example", "ops.internal.evil.example", "internal"]
+        {
+            for line in ["GET /livez", "GET /metrics", "GET /rules", "POST /reload"] {
+                assert_eq!(status(ask(line, host)).await, 421, "{host} {line}");
+            }
+        }
+        assert_eq!(status("GET /metrics HTTP/1.0\r\n\r\n".to_owned()).await, 421);
+    });
+}
+
+#[test]
+fn pages_of_other_origins_change_nothing_on_the_admin_listener() {
+    story(async {
+        let world = World::lease().await;
+        let reload = async |lines: &str| {
+            let head = format!("POST /reload HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+            world.gateway.raw_admin(head).await.status
+        };
+        assert_eq!(reload("").await, 200);
+        let ours = "Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n";
+        assert_eq!(reload(ours).await, 200);
+        for lines in [
+            "Origin: https://evil.example\r\n",
+            "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n",
+            "Origin: http://localhost:9\r\nSec-Fetch-Site: same-site\r\n",
+            "Origin: null\r\n",
+        ] {
+            assert_eq!(reload(lines).await, 403, "{lines}");
+        }
+    });
+}
+
+#[test]
+fn the_issuer_of_developers_makes_no_token_for_a_page_under_a_strange_name() {
+    story(async {
+        let world = World::lease().await;
+        let get = async |host: &str| {
+            let keys = format!("{}/.well-known/openid-configuration", world.issuer.url());
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            client.get(keys).header("Host", host).send().await.unwrap().status().as_u16()
+        };
+        assert_eq!(get("localhost").await, 200);
+        assert_eq!(get("evil.example").await, 421);
+    });
+}
+
+#[test]
 fn requests_that_are_not_private_may_come_under_any_name() {
     story(async {
         let world = World::lease().await;

@@ -9,7 +9,7 @@ use super::Findings;
 use crate::config::file;
 use crate::proxy::cors::{Cors, Origins};
 use crate::proxy::headers::names::NamePattern;
-use crate::rules::HostPattern;
+use crate::rules::{HostPattern, KnownHosts};
 
 pub(super) fn trusted_proxies(texts: &[String], found: &mut Findings) -> Vec<IpNet> {
     each("server.trusted_proxies", texts, found, |text| {
@@ -18,8 +18,8 @@ pub(super) fn trusted_proxies(texts: &[String], found: &mut Findings) -> Vec<IpN
     })
 }
 
-pub(super) fn private_hosts(texts: &[String], found: &mut Findings) -> Vec<HostPattern> {
-    each("server.private_hosts", texts, found, HostPattern::parse)
+pub(super) fn known_hosts(key: &str, texts: &[String], found: &mut Findings) -> KnownHosts {
+    KnownHosts::new(each(key, texts, found, HostPattern::parse))
 }
 
 pub(super) fn strip_headers(texts: &[String], found: &mut Findings) -> Vec<NamePattern> {

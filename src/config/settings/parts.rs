@@ -37,7 +37,7 @@ pub(super) fn server(server: &file::Server, found: &mut Findings) -> Option<Serv
         threads,
         name: server.name.clone(),
         trusted_proxies: edge::trusted_proxies(&server.trusted_proxies, found),
-        private_hosts: edge::private_hosts(&server.private_hosts, found),
+        private_hosts: edge::known_hosts("server.private_hosts", &server.private_hosts, found),
         strip_headers: edge::strip_headers(&server.strip_headers, found),
         patience: Patience {
             // A new connection is idle until its first byte.
@@ -70,7 +70,8 @@ pub(super) fn admin(admin: &file::Admin, found: &mut Findings) -> Option<Admin> 
     if token.is_none() && !listen.ip().is_loopback() {
         found.add("admin.token", "is required when admin.listen is not a loopback address");
     }
-    Some(Admin { listen, token })
+    let hosts = edge::known_hosts("admin.hosts", &admin.hosts, found);
+    Some(Admin { listen, token, hosts: hosts.with_names_below_localhost() })
 }
 
 /// Listeners share ports (`SO_REUSEPORT`), so the system would not refuse the second one: clients

@@ -317,6 +317,14 @@ impl Gateway {
         wire.reply(&String::from_utf8_lossy(method)).await
     }
 
+    /// The same on the admin listener.
+    pub async fn raw_admin(&self, bytes: impl AsRef<[u8]>) -> Reply {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin_port)).await.unwrap();
+        let mut wire = Wire(BufReader::new(stream));
+        wire.send(bytes).await;
+        wire.reply("GET").await.expect("an answer")
+    }
+
     /// Log lines that are not access lines.
     pub fn log_lines(&self) -> Vec<Value> {
         self.lines().into_iter().filter(|line| line["log"] != "access").collect()
