@@ -12,7 +12,7 @@ use super::host_pattern::HostPattern;
 use super::pattern::{Segment, Tail};
 use super::place::Methods;
 use super::rule::Rule;
-pub(super) use decoded::Confusion;
+pub(super) use decoded::{Comparison, Confusion};
 
 /// All rules, arranged by host.
 #[derive(Debug, Default)]
@@ -38,6 +38,8 @@ struct Node {
     slash: Option<Box<Endpoint>>,
     /// Patterns that take the rest from here.
     rest: Option<Box<Endpoint>>,
+    /// How many more segments a path may have that some pattern takes from here.
+    reach: usize,
 }
 
 /// The rules of one pattern, by method.
@@ -92,11 +94,18 @@ impl Index {
 impl Node {
     fn endpoint(&mut self, rule: &Rule) -> &mut Endpoint {
         let mut node = self;
+        let mut reach = match rule.pattern().tail() {
+            Tail::Open | Tail::Slash => rule.pattern().segments().len(),
+            Tail::Rest(_) => usize::MAX,
+        };
+        node.reach = node.reach.max(reach);
         for segment in rule.pattern().segments() {
             node = match segment {
                 Segment::Static(text) => node.statics.entry(text.clone()).or_default(),
                 Segment::Parameter(_) => node.parameter.get_or_insert_default(),
             };
+            reach = reach.saturating_sub(1);
+            node.reach = node.reach.max(reach);
         }
         match rule.pattern().tail() {
             Tail::Open => node.here.get_or_insert_default(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::file::OnUnavailable;
-use super::index::{Confusion, Index};
+use super::index::{Comparison, Confusion, Index};
 use super::pattern::Segment;
 use super::rule::Rule;
 use super::set::Names;
@@ -20,8 +20,10 @@ pub struct RuleWarning {
     rule: usize,
     id: Box<str>,
     danger: Danger,
-    /// What the danger is about, where it is about other rules.
+    /// What the danger is about, where it is about other rules: some of it.
     confusions: Box<[Confusion]>,
+    /// How many other rules it is about besides.
+    more: usize,
 }
 
 /// What could go wrong.
@@ -39,28 +41,37 @@ pub enum Danger {
     RoleOfAnyProject,
     /// Paths with encoded slashes that are another rule's once they are decoded.
     ReadAsAnother,
+    /// Paths with encoded slashes that were not compared with other rules, since there are too many.
+    NotCompared,
 }
 
 /// Confusions that one warning spells out.
-const MAX_CONFUSIONS: usize = 3;
+const MAX_CONFUSIONS: usize = 4;
 
 impl RuleWarning {
     pub(super) fn all(rules: &[Arc<Rule>], index: &Index, names: &Names) -> Vec<Self> {
-        let value = unused_segment(rules);
+        let mut comparison = Comparison::new(index, rules);
         let of = |rule: &Arc<Rule>| {
-            let confusions = index.confusions(rule, &value);
-            let read_as_another = (!confusions.is_empty()).then_some(Danger::ReadAsAnother);
-            let about_others =
-                read_as_another.map(|danger| Self::new(rule, danger, confusions.into()));
+            let decoded = match comparison.confusions(rule) {
+                None => Some(Self::new(rule, Danger::NotCompared)),
+                Some(confusions) if confusions.is_empty() => None,
+                Some(mut confusions) => {
+                    let more = confusions.len().saturating_sub(MAX_CONFUSIONS);
+                    confusions.truncate(MAX_CONFUSIONS);
+                    let about = Self::new(rule, Danger::ReadAsAnother);
+                    Some(Self { confusions: confusions.into(), more, ..about })
+                }
+            };
             let plain = dangers(rule, names).into_iter().flatten();
-            let plain = plain.map(|danger| Self::new(rule, danger, Box::default()));
-            plain.chain(about_others).collect::<Vec<_>>()
+            let plain = plain.map(|danger| Self::new(rule, danger));
+            plain.chain(decoded).collect::<Vec<_>>()
         };
         rules.iter().flat_map(of).collect()
     }
 
-    fn new(rule: &Rule, danger: Danger, confusions: Box<[Confusion]>) -> Self {
-        Self { rule: rule.index(), id: rule.id().into(), danger, confusions }
+    fn new(rule: &Rule, danger: Danger) -> Self {
+        let confusions = Box::default();
+        Self { rule: rule.index(), id: rule.id().into(), danger, confusions, more: 0 }
     }
 
     /// The rule's position in the file, from 0.
@@ -78,7 +89,7 @@ impl RuleWarning {
         self.danger
     }
 
-    /// Paths of the rule, and the positions of the rules whose paths they are once decoded.
+    /// Some paths of the rule, and the positions of the rules whose paths they are once decoded.
     pub fn confusions(&self) -> impl Iterator<Item = (&str, usize)> {
         self.confusions.iter().map(|found| (&*found.path, found.rule.index()))
     }
@@ -107,19 +118,6 @@ fn asks_for_a_bare_role(rule: &Rule) -> bool {
     rule.requirements().roles().iter().any(|role| !role.contains(':'))
 }
 
-/// A segment that no pattern names.
-fn unused_segment(rules: &[Arc<Rule>]) -> String {
-    let names_it = |name: &str| {
-        let is_it = |segment: &Segment| matches!(segment, Segment::Static(text) if **text == *name);
-        rules.iter().any(|rule| rule.pattern().segments().iter().any(is_it))
-    };
-    let mut name = "x".to_owned();
-    while names_it(&name) {
-        name.push('x');
-    }
-    name
-}
-
 fn is_zitadel_administration(rule: &Rule) -> bool {
     match rule.pattern().segments().first() {
         Some(Segment::Static(first)) => !ZITADEL_PUBLIC.contains(&&**first),
@@ -130,15 +128,13 @@ fn is_zitadel_administration(rule: &Rule) -> bool {
 impl fmt::Display for RuleWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "rule {} ({:?}): {}", self.rule, self.id, self.danger)?;
-        for (position, Confusion { path, rule }) in
-            self.confusions.iter().take(MAX_CONFUSIONS).enumerate()
-        {
+        for (position, Confusion { path, rule }) in self.confusions.iter().enumerate() {
             let separator = if position == 0 { ": " } else { ", " };
             write!(f, "{separator}{path:?} for one of rule {} ({:?})", rule.index(), rule.id())?;
         }
-        match self.confusions.len().saturating_sub(MAX_CONFUSIONS) {
+        match self.more {
             0 => Ok(()),
-            more => write!(f, ", and {more} more rules"),
+            more => write!(f, ", and {more} more"),
         }
     }
 }
@@ -169,6 +165,10 @@ impl fmt::Display for Danger {
             Self::ReadAsAnother => {
                 "encoded_slashes is allow, and a service that decodes them takes paths of this rule \
                  for another's"
+            }
+            Self::NotCompared => {
+                "encoded_slashes is allow, on too many rules to see whether a service that decodes \
+                 them takes paths of this rule for another's"
             }
         })
     }

@@ -26,6 +26,18 @@ pub(in crate::rules) struct Confusion {
     pub(in crate::rules) rule: Arc<Rule>,
 }
 
+/// Places that are searched for the rules of one file before the rest is left uncompared: some tenths
+/// of a second.
+const MAX_PLACES: usize = 2_000_000;
+
+/// Compares rules with all others, as long as that does not take too long.
+pub(in crate::rules) struct Comparison<'a> {
+    index: &'a Index,
+    /// Stands for any value: no pattern has it as a static segment.
+    value: String,
+    places: usize,
+}
+
 /// A segment and the slash before it, raw or encoded.
 type Part<'a> = (&'a str, &'a str);
 
@@ -42,7 +54,6 @@ struct Search<'a> {
     rule: &'a Rule,
     host: Option<&'a str>,
     steps: Vec<Step<'a>>,
-    /// Stands for any value: no pattern has it as a static segment.
     value: &'a str,
     path: Vec<Part<'a>>,
     /// Where the search was: a node, the steps taken, and whether a slash is encoded so far.
@@ -50,36 +61,47 @@ struct Search<'a> {
     found: BTreeMap<usize, Confusion>,
 }
 
-impl Index {
-    /// One confusion for each other rule, in the file's order; `value` is a segment that no pattern
-    /// names.
-    pub(in crate::rules) fn confusions(&self, rule: &Rule, value: &str) -> Vec<Confusion> {
+impl<'a> Comparison<'a> {
+    pub(in crate::rules) fn new(index: &'a Index, rules: &[Arc<Rule>]) -> Self {
+        Self { index, value: unused_segment(rules), places: 0 }
+    }
+
+    /// One confusion for each other rule, in the file's order; `None` when the rules before have
+    /// taken too long.
+    pub(in crate::rules) fn confusions(&mut self, rule: &Rule) -> Option<Vec<Confusion>> {
         if !rule.allows_encoded_slashes() {
-            return Vec::new();
+            return Some(Vec::new());
+        }
+        if self.places > MAX_PLACES {
+            return None;
         }
         let mut found = BTreeMap::new();
-        for (pattern, root) in self.roots() {
-            let hosts = [rule.host(), pattern.as_ref()].map(|host| Some(example(host?, value)));
+        for (pattern, root) in self.index.roots() {
+            let hosts = [rule.host(), pattern.as_ref()];
+            let hosts = hosts.map(|host| Some(example(host?, &self.value)));
             let common = hosts.into_iter().find(|host| {
                 [rule.host(), pattern.as_ref()].iter().all(|side| serves(*side, host.as_deref()))
             });
             let Some(host) = common else { continue };
             let mut search = Search {
-                index: self,
+                index: self.index,
                 rule,
                 host: host.as_deref(),
                 steps: steps(rule),
-                value,
+                value: &self.value,
                 path: Vec::new(),
                 seen: HashSet::new(),
                 found,
             };
             search.visit(root, 0, false);
             found = search.found;
+            self.places += search.seen.len();
         }
-        found.into_values().collect()
+        Some(found.into_values().collect())
     }
+}
 
+impl Index {
     fn roots(&self) -> impl Iterator<Item = (Option<HostPattern>, &Node)> {
         let exact = self.exact.iter().map(|(host, node)| (HostPattern::Exact(host.clone()), node));
         let below =
@@ -105,7 +127,9 @@ impl Endpoint {
 impl<'a> Search<'a> {
     /// Goes on from a node when the first `taken` steps have led to it.
     fn visit(&mut self, node: &'a Node, taken: usize, is_encoded: bool) {
-        if !self.seen.insert((std::ptr::from_ref(node), taken, is_encoded)) {
+        let is_rest_ahead = matches!(self.rule.pattern().tail(), Tail::Rest(_));
+        let needed = (self.steps.len() - taken).saturating_sub(usize::from(is_rest_ahead));
+        if node.reach < needed || !self.seen.insert((std::ptr::from_ref(node), taken, is_encoded)) {
             return;
         }
         if let Some(rest) = node.rest.as_deref() {
@@ -134,16 +158,27 @@ impl<'a> Search<'a> {
         taken: usize,
         is_encoded: bool,
     ) {
-        let named = node.statics.iter().map(|(name, child)| (&**name, child));
-        let named = named.filter(|(name, _)| match text {
-            Some(text) => text == *name,
-            None => !name.contains(ENCODED_SLASH),
-        });
-        let other = node.parameter.as_deref().map(|child| (text.unwrap_or(self.value), child));
-        for (segment, child) in named.chain(other) {
+        let any = text.unwrap_or(self.value);
+        let mut go = |segment: &'a str, child: &'a Node| {
             self.path.push((slash, segment));
             self.visit(child, taken, is_encoded);
             self.path.pop();
+        };
+        if let Some(child) = node.parameter.as_deref() {
+            go(any, child);
+        }
+        match text {
+            Some(text) => {
+                if let Some(child) = node.statics.get(text) {
+                    go(text, child);
+                }
+            }
+            // One with an encoded slash takes no decoded path.
+            None => node
+                .statics
+                .iter()
+                .filter(|(name, _)| !name.contains(ENCODED_SLASH))
+                .for_each(|(name, child)| go(name, child)),
         }
     }
 
@@ -245,6 +280,19 @@ fn steps(rule: &Rule) -> Vec<Step<'_>> {
         steps.push(Step::Value);
     }
     steps
+}
+
+/// A segment that no pattern names.
+fn unused_segment(rules: &[Arc<Rule>]) -> String {
+    let mut name = "x".to_owned();
+    let is_named = |name: &str| {
+        let is_it = |segment: &Segment| matches!(segment, Segment::Static(text) if **text == *name);
+        rules.iter().any(|rule| rule.pattern().segments().iter().any(is_it))
+    };
+    while is_named(&name) {
+        name.push('x');
+    }
+    name
 }
 
 /// A host that the pattern serves, and no more specific one.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::rules::{Found, Names, PathPolicy, RawTarget, RuleSet, Target};
 
-fn names() -> Names {
+pub(super) fn names() -> Names {
     Names {
         default_relation: "viewer".to_owned(),
         default_target: "app".to_owned(),
@@ -18,9 +18,13 @@ fn names() -> Names {
     }
 }
 
+pub(super) fn rules(lines: &[&str]) -> RuleSet {
+    RuleSet::parse(&file(lines), &names()).expect("valid rules")
+}
+
 /// Rules as `METHODS [host]/path`, behind a `%` when they allow encoded slashes; the line is the
 /// rule's id.
-pub(super) fn rules(lines: &[&str]) -> RuleSet {
+pub(super) fn file(lines: &[&str]) -> Vec<u8> {
     let entries: Vec<_> = lines
         .iter()
         .map(|line| {
@@ -39,8 +43,7 @@ pub(super) fn rules(lines: &[&str]) -> RuleSet {
             entry
         })
         .collect();
-    let file = serde_json::to_vec(&entries).expect("JSON");
-    RuleSet::parse(&file, &names()).expect("valid rules")
+    serde_json::to_vec(&entries).expect("JSON")
 }
 
 /// Asks for `METHOD [host]/path` and describes the answer.

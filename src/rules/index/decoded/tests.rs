@@ -3,7 +3,9 @@ use std::collections::BTreeSet;
 use http::Method;
 use proptest::prelude::*;
 
-use crate::rules::index::tests::rules;
+use super::{Comparison, MAX_PLACES};
+use crate::rules::index::tests::{file, names, rules};
+use crate::rules::load::load;
 use crate::rules::{CanonicalPath, Danger, Found, PathPolicy, RuleSet, RuleWarning};
 
 /// The warnings, without what they have in common.
@@ -55,7 +57,7 @@ fn a_path_that_is_another_rules_once_decoded_is_told() {
         ),
         (
             &["%GET /{a}", "GET /a/b", "GET /a/c", "GET /a/d", "GET /a/e", "GET /a/f"],
-            r#"0 "/a%2Fb" for one of rule 1 ("GET /a/b"), "/a%2Fc" for one of rule 2 ("GET /a/c"), "/a%2Fd" for one of rule 3 ("GET /a/d"), and 2 more rules"#,
+            r#"0 "/a%2Fb" for one of rule 1 ("GET /a/b"), "/a%2Fc" for one of rule 2 ("GET /a/c"), "/a%2Fd" for one of rule 3 ("GET /a/d"), "/a%2Fe" for one of rule 4 ("GET /a/e"), and 1 more"#,
         ),
     ] {
         assert_eq!(warnings(lines), [expected], "{lines:?}");
@@ -87,6 +89,18 @@ fn a_pattern_that_splits_in_many_ways_is_still_searched_once_per_place() {
     assert_eq!(warnings(&lines).len(), 1);
 }
 
+#[test]
+fn what_would_take_too_long_to_compare_is_told_apart_from_what_is_no_danger() {
+    let lines = ["%GET /projects/{id}", "GET /projects/{group}/secrets"];
+    let loaded = load(&file(&lines), &names()).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut comparison = Comparison::new(&loaded.index, &loaded.rules);
+    assert_eq!(comparison.confusions(&loaded.rules[0]).map(|found| found.len()), Some(1));
+    assert!(comparison.places > 0);
+    comparison.places = MAX_PLACES + 1;
+    assert!(comparison.confusions(&loaded.rules[0]).is_none());
+    assert_eq!(comparison.confusions(&loaded.rules[1]).map(|found| found.len()), Some(0));
+}
+
 /// The rule that serves a path, by position.
 fn server(rules: &RuleSet, path: &str) -> Option<usize> {
     let path = CanonicalPath::parse(path.as_bytes(), PathPolicy::default()).expect("canonical");
@@ -108,6 +122,7 @@ fn lines() -> impl Strategy<Value = BTreeSet<String>> {
             (!path.is_empty()).then(|| format!("{}GET {path}", if allows { "%" } else { "" }))
         },
     );
+    // No more than one warning spells out.
     prop::collection::btree_set(line, 1..6).prop_map(|lines| {
         // Both spellings of one place would be a duplicate.
         let allowed = |line: &String| !line.starts_with('%') && lines.contains(&format!("%{line}"));
