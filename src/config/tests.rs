@@ -118,12 +118,11 @@ fn what_is_stripped_and_who_is_private_are_names() {
     assert_eq!(
         lines,
         [
-            "server.strip_headers: \"Authorization\" covers authorization, without which requests \
-             cannot be forwarded",
+            "server.strip_headers: \"Authorization\" covers authorization, which is not for an operator \
+             to strip",
             "server.strip_headers: \"a b\" is neither a header name nor, with a * at its end, the \
              beginning of some",
-            "server.strip_headers: \"x-*\" covers x-request-id, without which requests cannot be \
-             forwarded",
+            "server.strip_headers: \"x-*\" covers x-request-id, which is not for an operator to strip",
         ]
     );
     let told = problems("server: {private_hosts: 'gateway.prod.svc, gateway:3000, *.svc, a/b'}");

@@ -10,8 +10,8 @@ pub enum NameError {
     /// No such header exists.
     #[error("is neither a header name nor, with a * at its end, the beginning of some")]
     NotAName,
-    /// Messages or the gateway could not do without it.
-    #[error("covers {0}, without which requests cannot be forwarded")]
+    /// Messages cannot do without it, or the gateway minds it itself.
+    #[error("covers {0}, which is not for an operator to strip")]
     Needed(&'static str),
 }
 
