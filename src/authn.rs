@@ -15,6 +15,7 @@ use self::jwt::Jws;
 use self::keys::discovery::Discovery;
 use self::keys::{IssuerKeys, KeyEvents, KeyLife};
 use self::principal::Realm;
+use self::roles::Ours;
 use self::user_template::UserTemplate;
 use crate::clock::{Now, SharedClock};
 
@@ -194,13 +195,15 @@ struct Parts<'a> {
 
 impl Issuer {
     fn new(index: usize, settings: IssuerSettings, parts: Parts<'_>) -> Self {
+        let introspecting = settings.introspection.as_ref().map(|client| &*client.client_id);
+        let ours = Ours::new(&settings.audiences, settings.clients, introspecting);
         let realm = Arc::new(Realm {
             index,
             issuer: settings.url.into(),
             templates: Arc::clone(parts.templates),
             claim_headers: settings.claim_headers,
             audiences: settings.audiences.clone(),
-            clients: settings.clients,
+            ours,
         });
         let keys = IssuerKeys::new(
             Arc::clone(&realm.issuer),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Refusal;
 use super::block::block_bytes;
 use super::claims::Claims;
-use super::roles::{BARE_ROLES, Roles};
+use super::roles::{BARE_ROLES, Ours, Roles};
 use super::settings::Audiences;
 use super::text_list::TextList;
 use super::user_template::UserTemplate;
@@ -54,8 +54,8 @@ pub(super) struct Realm {
     pub(super) claim_headers: Vec<(HeaderName, String)>,
     /// Whom its tokens have to be meant for.
     pub(super) audiences: Audiences,
-    /// Clients of our own projects.
-    pub(super) clients: Vec<String>,
+    /// Whose roles count.
+    pub(super) ours: Ours,
 }
 
 impl Realm {
@@ -73,7 +73,7 @@ impl Principal {
         // Names without the type stay unique: a subject never has the colon of another type.
         let id = user.strip_prefix("user:").unwrap_or(&user);
         let id_header = HeaderValue::from_str(id).map_err(|_| Refusal::MalformedToken)?;
-        let roles = Roles::read(claims, &realm.audiences, &realm.clients);
+        let roles = Roles::read(claims, &realm.ours);
         let claim_headers = claim_headers(&realm.claim_headers, claims, &roles);
         let client_id = claims.get("client_id").or_else(|| claims.get("azp"));
         let principal = Self {
@@ -212,7 +212,7 @@ impl Realm {
             templates: Arc::new([UserTemplate::default()]),
             claim_headers: Vec::new(),
             audiences: Audiences::Any,
-            clients: Vec::new(),
+            ours: Ours::new(&Audiences::Any, Vec::new(), None),
         }
     }
 }
@@ -354,7 +354,7 @@ mod tests {
             ]),
             claim_headers: Vec::new(),
             audiences: Audiences::Any,
-            clients: Vec::new(),
+            ours: Ours::new(&Audiences::Any, Vec::new(), None),
         };
         let claims = Claims::parse(br#"{"sub":"7"}"#).expect("claims");
         let principal = Principal::new(&realm, &claims).expect("principal");

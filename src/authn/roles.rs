@@ -16,6 +16,40 @@ const PROJECT_PREFIX: &str = "urn:zitadel:iam:org:project:";
 /// a kilobyte would let a small token stand for megabytes.
 const MAX_PROJECT_BYTES: usize = 64;
 
+/// By what roles are known to be in a project of ours.
+#[derive(Debug)]
+pub(super) struct Ours {
+    /// `None` where tokens for any audience are accepted, so that nothing is known.
+    projects: Option<Vec<String>>,
+    clients: Vec<String>,
+}
+
+impl Ours {
+    /// The audiences that can be projects. Whoever creates one may choose its id, and none of ours
+    /// has that of a client: `clients`, and the one that introspects.
+    pub(super) fn new(
+        audiences: &Audiences,
+        clients: Vec<String>,
+        introspecting: Option<&str>,
+    ) -> Self {
+        let is_client = |id: &String| clients.contains(id) || introspecting == Some(id);
+        let projects = match audiences {
+            Audiences::Any => None,
+            Audiences::List(ids) => Some(ids.iter().filter(|id| !is_client(id)).cloned().collect()),
+        };
+        Self { projects, clients }
+    }
+
+    fn has_project(&self, id: &str) -> bool {
+        self.projects.as_ref().is_some_and(|projects| projects.iter().any(|ours| ours == id))
+    }
+
+    fn has_client_of(&self, claims: &Claims) -> bool {
+        let client = claims.get("client_id").and_then(Value::as_str);
+        client.is_some_and(|client| self.clients.iter().any(|ours| ours == client))
+    }
+}
+
 /// What a token says about roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Roles {
@@ -27,17 +61,16 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    /// Reads the roles of a token for `audiences`, where `clients` are known to be of our projects.
-    pub(super) fn read(claims: &Claims, audiences: &Audiences, clients: &[String]) -> Self {
+    pub(super) fn read(claims: &Claims, ours: &Ours) -> Self {
         let mut believed = Vec::new();
         let mut names_a_project = false;
         for (claim, value) in claims.iter() {
             let Some(project) = project_of(claim) else { continue };
             names_a_project = true;
-            if project.len() > MAX_PROJECT_BYTES {
+            if !is_legal(project) {
                 continue;
             }
-            let is_ours = audiences.list().iter().any(|ours| ours == project);
+            let is_ours = ours.has_project(project);
             for role in role_names(value) {
                 believed.push(format!("{project}:{role}"));
                 if is_ours && is_bare(role) {
@@ -45,10 +78,7 @@ impl Roles {
                 }
             }
         }
-        let is_ours = match audiences {
-            Audiences::Any => true,
-            Audiences::List(_) => !names_a_project && is_client_of(clients, claims),
-        };
+        let is_ours = ours.projects.is_none() || (!names_a_project && ours.has_client_of(claims));
         let bare = claims.get(BARE_ROLES).into_iter().flat_map(role_names);
         let (ours, mut doubted): (Vec<_>, Vec<_>) =
             bare.map(str::to_owned).partition(|role| is_ours && is_bare(role));
@@ -64,15 +94,13 @@ fn is_bare(role: &str) -> bool {
     !role.contains(':')
 }
 
-fn is_client_of(clients: &[String], claims: &Claims) -> bool {
-    let client = claims.get("client_id").and_then(Value::as_str);
-    client.is_some_and(|client| clients.iter().any(|ours| ours == client))
-}
-
 /// The project of `urn:zitadel:iam:org:project:{id}:roles`.
 fn project_of(claim: &str) -> Option<&str> {
-    let project = claim.strip_prefix(PROJECT_PREFIX)?.strip_suffix(":roles")?;
-    (!project.is_empty() && !project.contains(':')).then_some(project)
+    claim.strip_prefix(PROJECT_PREFIX)?.strip_suffix(":roles")
+}
+
+fn is_legal(project: &str) -> bool {
+    (1..=MAX_PROJECT_BYTES).contains(&project.len()) && !project.contains(':')
 }
 
 /// The keys of `{"role": {"org": "domain"}}`, bare as ZITADEL sends it or in a list as its
@@ -101,13 +129,13 @@ mod tests {
 
     fn roles(claims: &Value, audiences: &Audiences, clients: &[&str]) -> Roles {
         let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
-        let clients: Vec<_> = clients.iter().map(|id| (*id).to_owned()).collect();
-        Roles::read(&claims, audiences, &clients)
+        Roles::read(&claims, &Ours::new(audiences, owned(clients), Some("api@ours")))
     }
 
     #[track_caller]
     fn check(claims: &Value, believed: &[&str], doubted: &[&str]) {
-        let found = roles(claims, &of(&["app@ours", "77", "78"]), &["app@ours"]);
+        let audiences = of(&["app@ours", "77", "78", "api@ours"]);
+        let found = roles(claims, &audiences, &["app@ours"]);
         assert_eq!((found.believed, found.doubted), (owned(believed), owned(doubted)), "{claims}");
     }
 
@@ -125,8 +153,10 @@ mod tests {
         check(&both, &["77:viewer", "999:admin", "viewer"], &["admin"]);
         let more = json!({BARE_ROLES: {"admin": {}, "viewer": {}}, OURS: {"viewer": {}}});
         check(&more, &["77:viewer", "viewer"], &["admin"]);
-        // A claim without roles names its project all the same.
-        check(&json!({BARE_ROLES: admin, THEIRS: {}, "client_id": "app@ours"}), &[], &["admin"]);
+        // A claim without roles names its project all the same, and so does an odd id.
+        for odd in [THEIRS, "urn:zitadel:iam:org:project:77:78:roles"] {
+            check(&json!({BARE_ROLES: admin, odd: {}, "client_id": "app@ours"}), &[], &["admin"]);
+        }
     }
 
     #[test]
@@ -143,6 +173,17 @@ mod tests {
         check(&json!({BARE_ROLES: {"admin": {}}, "azp": "app@ours"}), &[], &["admin"]);
         let nobody = roles(&by(&json!("app@ours")), &of(&["77"]), &[]);
         assert_eq!(nobody.doubted, ["admin"]);
+    }
+
+    /// The id of a project may be chosen, so a stranger's may be that of one of our clients.
+    #[test]
+    fn a_project_that_is_called_like_a_client_of_ours_is_not_ours() {
+        for id in ["app@ours", "api@ours"] {
+            let claim = format!("urn:zitadel:iam:org:project:{id}:roles");
+            let claims =
+                json!({BARE_ROLES: {"admin": {}}, claim: {"admin": {}}, "client_id": "app@ours"});
+            check(&claims, &[&format!("{id}:admin")], &["admin"]);
+        }
     }
 
     #[test]
