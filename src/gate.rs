@@ -58,6 +58,8 @@ pub struct Client {
 pub struct Caller {
     /// Who it is.
     pub principal: Principal,
+    /// When its token expires, in milliseconds since the epoch; `u64::MAX` where that is unknown.
+    pub expires_unix_millis: u64,
     /// Its counter for the limit that applies when a rule names none; absent while the limiter's
     /// table is full.
     window: Option<Arc<Window>>,
@@ -249,7 +251,8 @@ impl Gate {
         let key = KeyRef::Text(verified.principal.user());
         let window = self.limiter.window(self.limits.principal, key, now);
         let held_bytes = verified.principal.held_bytes();
-        let caller = Caller { principal: verified.principal, window };
+        let expires_unix_millis = verified.belief.expires_unix_millis;
+        let caller = Caller { principal: verified.principal, expires_unix_millis, window };
         // Remembered even if its limit is used up: the issuer must not be asked for every 429.
         Ok(self.callers.insert(bearer.token(), verified.belief, caller, held_bytes))
     }

@@ -27,6 +27,7 @@ mod upgrade;
 pub mod upstream;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{StatusCode, Version};
@@ -65,6 +66,8 @@ pub struct Proxy {
     pub cors: Cors,
     /// Where tokens are looked for.
     pub credentials: Credentials,
+    /// How long a WebSocket may outlast its token; for ever when absent.
+    pub expiry_grace: Option<Duration>,
     /// What the upstream gets to see.
     pub headers: HeaderPolicy,
     /// Whom to believe.
@@ -181,7 +184,10 @@ impl Proxy {
         let is_body_done = session.as_downstream_mut().is_body_done();
         let connection = connection(session)?;
         match response.status {
-            StatusCode::SWITCHING_PROTOCOLS if is_handshake => connection.awaits(Awaited::Tunnel),
+            StatusCode::SWITCHING_PROTOCOLS if is_handshake => {
+                connection.awaits(Awaited::Tunnel);
+                self.end_with_token(session, connection, ctx);
+            }
             StatusCode::SWITCHING_PROTOCOLS => {
                 return Err(Error::new(ErrorType::InvalidHTTPHeader).into_up());
             }
@@ -269,7 +275,7 @@ fn reason_of(error: &Error) -> Option<Reason> {
     match Overdue::behind(error) {
         Some(Overdue::Head | Overdue::Body) => return Some(Reason::SlowRequest),
         Some(Overdue::Answer) => return Some(Reason::UpstreamTimeout),
-        Some(Overdue::Reading | Overdue::Tunnel) => return None,
+        Some(Overdue::Reading | Overdue::Tunnel | Overdue::Token) => return None,
         None => {}
     }
     // An upstream that was never reached has failed, however long that took.

@@ -254,6 +254,7 @@ impl House {
             limiter: Arc::clone(&self.limiter),
             cors: settings.cors.clone(),
             credentials: settings.credentials.clone(),
+            expiry_grace: settings.expiry_grace,
             headers: HeaderPolicy::new(&server.name, names)?,
             clients,
             limits: server.limits,

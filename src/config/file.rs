@@ -27,6 +27,7 @@ pub(super) struct File {
     #[schemars(length(min = 1, max = 16))]
     pub issuers: Vec<Issuer>,
     pub credentials: Credentials,
+    pub streams: Streams,
     pub authz: Authz,
     pub openfga: OpenFga,
     pub redis: Redis,
@@ -132,6 +133,21 @@ pub struct Credentials {
     pub sources: Vec<String>,
     pub websocket_prefix: String,
     pub websocket_companion: String,
+}
+
+/// WebSockets, which may outlast what opened them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Streams {
+    pub close_on_expiry: bool,
+    pub expiry_grace: Span,
+}
+
+impl Streams {
+    /// How long a WebSocket may outlast its token.
+    pub(super) fn grace(&self) -> Option<Duration> {
+        self.close_on_expiry.then_some(self.expiry_grace.0)
+    }
 }
 
 /// Whether a server decides, or the engine in this process.

@@ -47,6 +47,8 @@ pub struct Settings {
     pub issuers: Vec<IssuerSettings>,
     /// Where tokens are looked for.
     pub credentials: Credentials,
+    /// How long a WebSocket may outlast its token; for ever when absent.
+    pub expiry_grace: Option<Duration>,
     /// Set when the engine in this process decides, not a server.
     pub embedded: Option<Embedded>,
     /// The server that decides otherwise, and how its answers are kept.
@@ -155,6 +157,7 @@ impl Settings {
         let issuers = parts::issuers(&found.entries("issuers"), &mut found);
         let credentials = found.section("credentials");
         let credentials = credentials.and_then(|s| credentials::credentials(&s, &mut found));
+        let streams: Option<file::Streams> = found.section("streams");
         let authz = found.section("authz").map(|s| parts::authz(&s, &mut found));
         let openfga: Option<file::OpenFga> = found.section("openfga");
         let store_id = openfga.as_ref().map(|openfga| openfga.store_id.clone());
@@ -177,6 +180,7 @@ impl Settings {
                 cors: cors?,
                 issuers: issuers?,
                 credentials: credentials?,
+                expiry_grace: streams?.grace(),
                 embedded: authz?,
                 openfga: openfga?,
                 redis: redis?,

@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 
 use super::Proxy;
 use super::access_log::{self, Line};
-use super::connection::Overdue;
+use super::connection::{Connection, Overdue};
 use super::context::{Context, Outcome};
 use crate::gate::Reason;
 use crate::metrics::NO_RULE;
@@ -51,7 +51,10 @@ impl Proxy {
                 admission.decided(),
             ),
         };
-        let error = error.map(describe);
+        // Where the upstream is the first to close, Pingora has seen nothing but an end.
+        let has_expired = || Connection::below(session).is_some_and(Connection::has_expired);
+        let expired = || has_expired().then(|| Overdue::Token.to_string());
+        let error = error.map(describe).or_else(expired);
         let host = header.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
         let line = Line {
             started: ctx.started,

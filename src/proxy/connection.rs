@@ -7,13 +7,15 @@
 //! where it waits for an upstream to take a body, so that Pingora keeps its own timer there.
 
 mod arrivals;
+mod frames;
+mod lease;
 mod patience;
 mod stream;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,28 +25,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use arrivals::Arrivals;
+use lease::Lease;
+pub(super) use patience::Awaited;
 pub use patience::{Overdue, Patience};
 
 use super::receive::ip_of;
 use super::refused_head::{HeadRefusals, RefusedHead, reason_behind};
 use crate::clock::timer_now;
 use crate::gate::Reason;
-
-/// What a connection waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Awaited {
-    /// The first byte of a request.
-    Request,
-    /// The rest of its head.
-    Head,
-    /// The next part of its body.
-    Body,
-    /// The next part of the upstream's answer.
-    Answer,
-    /// Anything through a tunnel.
-    Tunnel,
-}
 
 /// So many bytes of empty lines before a request are nothing; more are the beginning of a head.
 const EMPTY_LINES: usize = 16;
@@ -68,6 +56,8 @@ pub(super) struct Connection {
     /// Of this request, or between the last one and it.
     arrivals: Arrivals,
     is_refused: bool,
+    /// How long the tunnel lasts, where that is known.
+    lease: OnceLock<Box<Lease>>,
     read_due: Instant,
     write_due: Option<Instant>,
     /// Bytes that the client had acknowledged when the wait for it to take more began.
@@ -87,6 +77,7 @@ impl Connection {
             has_progressed: AtomicBool::new(true),
             arrivals: Arrivals::default(),
             is_refused: false,
+            lease: OnceLock::new(),
             read_due: timer_now(),
             write_due: None,
             taken: None,
@@ -183,7 +174,11 @@ impl Connection {
             }
             // It has to be whole in time, however many parts it comes in.
             Awaited::Head => self.arrivals.count_lines(bytes),
-            Awaited::Body | Awaited::Answer | Awaited::Tunnel => self.progresses(),
+            Awaited::Body | Awaited::Answer => self.progresses(),
+            Awaited::Tunnel => {
+                self.follow_client(bytes);
+                self.progresses();
+            }
         }
     }
 
@@ -197,8 +192,14 @@ impl Connection {
         if std::mem::take(self.has_progressed.get_mut()) {
             self.read_due = timer_now() + self.read_patience();
         }
-        ready!(poll_timer(&mut self.timer, self.read_due, cx));
+        let due = self.lease.get_mut().map_or(self.read_due, |lease| lease.bound(self.read_due));
+        ready!(poll_timer(&mut self.timer, due, cx));
         let overdue = match self.awaited() {
+            Awaited::Tunnel if self.is_over() => {
+                // The next poll begins to end it.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             // As if the client had closed it.
             Awaited::Request => return Poll::Ready(Ok(())),
             Awaited::Head => {
@@ -268,8 +269,12 @@ impl Connection {
                 self.write_due = Some(timer_now() + patience.saturating_mul(factor));
                 continue;
             };
-            ready!(poll_timer(&mut self.timer, due, cx));
-            if self.acknowledged() == self.taken {
+            let bound = self.lease.get_mut().map_or(due, |lease| lease.bound(due));
+            ready!(poll_timer(&mut self.timer, bound, cx));
+            if self.lease.get().is_some_and(|lease| lease.is_given_up()) {
+                return Poll::Ready(Err(Overdue::Token.into()));
+            }
+            if bound >= due && self.acknowledged() == self.taken {
                 return Poll::Ready(Err(Overdue::Reading.into()));
             }
             self.write_due = None;
@@ -299,6 +304,9 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.is_over() {
+            return this.poll_read_ending(cx, buf);
+        }
         let is_too_large = this.arrivals.bytes() > this.patience.head_bytes;
         if is_too_large && this.awaited() == Awaited::Head {
             this.refuse_head(Reason::HeadersTooLarge, cx);
@@ -332,6 +340,9 @@ impl AsyncWrite for Connection {
             this.refuse_head(reason_behind(buf, this.arrivals.lines()), cx);
             return Poll::Ready(Ok(buf.len()));
         }
+        if this.lease.get().is_some() {
+            return this.poll_write_leased(cx, buf);
+        }
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.mind_write(written, cx)
     }
@@ -341,7 +352,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.is_before_request() {
+        if self.is_before_request() || self.lease.get().is_some() {
             let first = bufs.iter().find(|buf| !buf.is_empty());
             return self.poll_write(cx, first.map_or(&[], |buf| buf));
         }
@@ -362,6 +373,7 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.poll_settle(cx));
         let closed = Pin::new(&mut this.stream).poll_shutdown(cx);
         this.mind_write(closed, cx)
     }

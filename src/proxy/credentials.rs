@@ -1,13 +1,17 @@
 //! Tokens that come elsewhere than in Authorization: whether a cookie counts, what is left of the
 //! request when its token is taken out, and what the answer owes to the place where it was.
 
+use std::time::Duration;
+
 use http::header::{AUTHORIZATION, CACHE_CONTROL, ORIGIN, REFERRER_POLICY, SEC_WEBSOCKET_PROTOCOL};
 use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use pingora::http::RequestHeader;
 use pingora::prelude::{ErrorType, OrErr};
+use pingora_proxy::Session;
 
 use super::Proxy;
+use super::connection::Connection;
 use super::context::Context;
 use super::headers::{self, take_parts};
 use super::upgrade::is_websocket_handshake;
@@ -73,6 +77,16 @@ impl Proxy {
         }
         *request = RequestHeader::from(parts);
         Ok(())
+    }
+
+    /// Lets the tunnel that begins last no longer than its caller's token.
+    pub(super) fn end_with_token(&self, session: &Session, tunnel: &Connection, ctx: &Context) {
+        let caller = ctx.admission().and_then(|admission| admission.caller());
+        if let (Some(grace), Some(caller)) = (self.expiry_grace, caller) {
+            let left = caller.expires_unix_millis.saturating_sub(self.clock.now().unix_millis());
+            let head = session.as_http1().map_or(0, |h1| h1.get_headers_raw_bytes().len());
+            tunnel.ends_after(grace.saturating_add(Duration::from_millis(left)), head);
+        }
     }
 
     /// On a public rule nobody has looked yet: what would have been refused is not passed on.

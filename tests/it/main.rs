@@ -20,6 +20,7 @@ mod answers;
 mod cors;
 mod credentials;
 mod embedded;
+mod expiry;
 mod forwarding;
 mod guide;
 mod harness;

@@ -22,6 +22,22 @@ pub struct Patience {
     pub head_bytes: usize,
 }
 
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(in crate::proxy) enum Awaited {
+    /// The first byte of a request.
+    Request,
+    /// The rest of its head.
+    Head,
+    /// The next part of its body.
+    Body,
+    /// The next part of the upstream's answer.
+    Answer,
+    /// Anything through a tunnel.
+    Tunnel,
+}
+
 /// Who was silent for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Overdue {
@@ -40,6 +56,9 @@ pub enum Overdue {
     /// Both ends of a tunnel.
     #[error("the tunnel was idle for too long")]
     Tunnel,
+    /// Nobody: the time of the caller's token is over.
+    #[error("the caller's token has expired")]
+    Token,
 }
 
 impl Overdue {

@@ -13,12 +13,12 @@ const PATIENCE: Patience = Patience {
     head_bytes: 100,
 };
 
-const fn secs(secs: u64) -> Duration {
+pub(super) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
 /// A connection, the client's end of it, and the metrics that it counts in.
-fn connect() -> (Connection, DuplexStream, Arc<Metrics>) {
+pub(super) fn connect() -> (Connection, DuplexStream, Arc<Metrics>) {
     let (ours, client) = tokio::io::duplex(1024);
     let metrics = Arc::new(Metrics::new().unwrap());
     let refusals = HeadRefusals::new(Arc::clone(&metrics), None, Arc::new(SystemClock));

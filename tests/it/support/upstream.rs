@@ -199,6 +199,16 @@ impl Upstream {
         .await
     }
 
+    /// Waits for a frame of a WebSocket that is as described, and takes it.
+    pub async fn await_frame(&self, wanted: impl Fn(&Frame) -> bool) -> Frame {
+        eventually("the frame reaches the upstream", SOON, async || {
+            let mut frames = self.shared.frames.lock().unwrap();
+            let at = frames.iter().position(&wanted)?;
+            Some(frames.remove(at))
+        })
+        .await
+    }
+
     /// Connections accepted since the start.
     pub fn connections(&self) -> u64 {
         *self.shared.connections.lock().unwrap()

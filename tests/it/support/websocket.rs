@@ -25,6 +25,15 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+impl Frame {
+    /// The status of a close frame, and what is said to it.
+    pub fn close(&self) -> Option<(u16, String)> {
+        let (code, reason) = self.payload.split_first_chunk()?;
+        let reason = String::from_utf8_lossy(reason).into_owned();
+        (self.opcode == CLOSE).then(|| (u16::from_be_bytes(*code), reason))
+    }
+}
+
 /// A frame as a server sends it.
 pub fn unmasked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x80 | opcode];
