@@ -22,7 +22,7 @@ fn build() -> Builder {
 }
 
 /// As the subprotocol that Kubernetes knows.
-fn protocol(token: &str) -> String {
+pub fn protocol(token: &str) -> String {
     format!("base64url.bearer.authorization.k8s.io.{}", URL_SAFE_NO_PAD.encode(token))
 }
 

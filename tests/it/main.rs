@@ -17,6 +17,7 @@
 
 mod addresses;
 mod answers;
+mod browser;
 mod cors;
 mod credentials;
 mod embedded;

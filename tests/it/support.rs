@@ -1,6 +1,7 @@
 //! What the stories are told with. Everything that a story starts is its own, and ends with it.
 
 pub mod attack;
+pub mod browser;
 pub mod gateway;
 pub mod grpc_gateway;
 pub mod http1;
