@@ -6,6 +6,7 @@ mod connect;
 mod health;
 mod probe;
 mod race;
+mod resolve;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,6 @@ use http::HeaderValue;
 use pingora::prelude::Error;
 use pingora::upstreams::peer::{HttpPeer, Peer, PeerOptions};
 use prometheus::IntCounter;
-use tokio::sync::watch;
 use url::Url;
 
 use crate::clock::{Clock, Now};
@@ -168,42 +168,6 @@ impl Upstream {
     /// Whether it is configured by name, so that there is something to look up.
     pub fn has_name(&self) -> bool {
         self.settings.url.domain().is_some()
-    }
-
-    /// Looks the name up now and then, until `shutdown`.
-    pub async fn keep_resolved(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
-        let Some(url::Host::Domain(host)) = self.settings.url.host() else { return };
-        let name = (host.to_owned(), self.port());
-        let mut known: Vec<SocketAddr> = Vec::new();
-        loop {
-            match tokio::net::lookup_host(name.clone()).await {
-                Ok(addresses) => {
-                    let mut addresses: Vec<_> = addresses.collect();
-                    addresses.sort_unstable();
-                    addresses.dedup();
-                    if addresses != known && !addresses.is_empty() {
-                        self.set_addresses(&addresses);
-                        known = addresses;
-                    }
-                }
-                // Addresses that worked once stay in use through an outage of the name service.
-                Err(error) => tracing::warn!(
-                    upstream = %self.settings.name,
-                    host = %name.0,
-                    cause = %error,
-                    "cannot resolve the upstream's name"
-                ),
-            }
-            let pause = if known.is_empty() {
-                Duration::from_secs(1)
-            } else {
-                self.settings.resolve_interval
-            };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                _ = shutdown.changed() => return,
-            }
-        }
     }
 
     fn set_addresses(&self, found: &[SocketAddr]) {

@@ -10,6 +10,7 @@ use crate::support::names::{Names, Swallower};
 use crate::support::process::free_port;
 use crate::support::tls::{Front, Identity};
 use crate::support::upstream::{Answer, Upstream};
+use crate::support::world::Builder;
 use crate::support::{SOON, World, eventually, story};
 
 /// Where the usual upstream listens.
@@ -31,8 +32,12 @@ const WEBSOCKET: [(&str, &str); 4] = [
 /// live as long as the gateway.
 async fn world() -> (World, Names) {
     let builder = World::build().without_redis().set("limits.client.limit", 1_000_000);
+    named_world(builder, &[FIRST, SECOND]).await
+}
+
+async fn named_world(builder: Builder, addresses: &[Ipv4Addr]) -> (World, Names) {
     let services = builder.services().await;
-    let names = Names::of("two.test", &[FIRST, SECOND]);
+    let names = Names::of("two.test", addresses);
     let url = format!("http://two.test:{}", services.upstream.port());
     let plan = names.known_to(builder.plan(&services)).env("UPSTREAM_URL", url);
     (World { gateway: Gateway::start(&plan).await, services, plan }, names)
@@ -155,6 +160,47 @@ fn an_application_that_moves_to_its_other_address_is_followed() {
             world.gateway.post("/public/page").body("once").send().await.is(200);
             assert_eq!(world.upstream.only_request().body, b"once");
         }
+    });
+}
+
+#[test]
+fn a_name_whose_addresses_have_gone_is_looked_up_again_at_once() {
+    story(async {
+        let builder = World::build().without_redis().set("upstreams.app.resolve_interval", "1h");
+        let (world, names) = named_world(builder, &[FIRST]).await;
+        served(&world).await;
+        let moved = Upstream::start_at(second(&world)).await;
+        world.upstream.down().await;
+        names.change("two.test", &[SECOND]);
+        world.gateway.get("/public/page").send().await.refused(502, "upstream_failed");
+        world.saw_nothing();
+        moved.saw_nothing();
+        served(&world).await;
+        moved.await_request(|request| request.complete).await;
+    });
+}
+
+#[test]
+fn servers_that_the_gateway_asks_may_have_a_dead_address_too() {
+    story(async {
+        let builder = World::build();
+        let services = builder.services().await;
+        // The dead one is tried first.
+        let names = Names::of("two.test", &[SECOND, FIRST]);
+        let by_name = |url: &str| url.replace("127.0.0.1", "two.test");
+        let plan = names.known_to(builder.plan(&services));
+        let plan = plan.env("OPENFGA_URL", by_name(&services.openfga.url()));
+        let plan = plan.env("REDIS_URL", by_name(&services.redis.as_ref().unwrap().url()));
+        let world = World { gateway: Gateway::start(&plan).await, services, plan };
+        for _ in 0..10 {
+            let user = world.viewer("ann").await;
+            world.gateway.get("/api/report").bearer(world.token(&user)).send().await.is(200);
+        }
+        eventually("Redis is connected", SOON, async || {
+            let connected = world.gateway.metric("auth_gateway_redis_connected", &[]).await;
+            (connected == Some(1.0)).then_some(())
+        })
+        .await;
     });
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use prometheus::IntCounter;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::addresses::Address;
 
@@ -12,12 +12,12 @@ use super::addresses::Address;
 pub(super) struct Health {
     upstream: String,
     failures: IntCounter,
-    change: Notify,
+    news: watch::Sender<()>,
 }
 
 impl Health {
     pub(super) fn new(upstream: String, failures: IntCounter) -> Self {
-        Self { upstream, failures, change: Notify::new() }
+        Self { upstream, failures, news: watch::Sender::new(()) }
     }
 
     /// No connection could be made to `address`.
@@ -30,7 +30,7 @@ impl Health {
                 %cause,
                 "cannot connect to an address of the upstream; it is avoided while others work"
             );
-            self.change.notify_one();
+            self.news.send_replace(());
         }
     }
 
@@ -45,8 +45,8 @@ impl Health {
         }
     }
 
-    /// Waits until an address begins to be avoided; at once when one has since the last call.
-    pub(super) async fn worsens(&self) {
-        self.change.notified().await;
+    /// Changes when an address begins to be avoided.
+    pub(super) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 }

@@ -18,12 +18,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl Upstream {
     /// Tries avoided addresses until they work again, until `shutdown`.
     pub async fn keep_probing(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+        let mut news = self.health.news();
+        // What was avoided before the job was started again.
+        news.mark_changed();
         let probing = async {
-            loop {
-                if !self.avoided().is_empty() {
-                    self.probe_until_well().await;
-                }
-                self.health.worsens().await;
+            while news.changed().await.is_ok() {
+                self.probe_until_well().await;
             }
         };
         tokio::select! {
@@ -34,16 +34,16 @@ impl Upstream {
 
     async fn probe_until_well(&self) {
         // Holds the system's certificates, so that it is there only while it is needed.
-        let connector = TransportConnector::new(None);
+        let mut connector = None;
         loop {
-            tokio::time::sleep(PAUSE).await;
             let avoided = self.avoided();
             if avoided.is_empty() {
                 return;
             }
-            let probes =
-                avoided.iter().map(|(address, peer)| self.probe(&connector, address, peer));
-            join_all(probes).await;
+            tokio::time::sleep(PAUSE).await;
+            let connector = connector.get_or_insert_with(|| TransportConnector::new(None));
+            join_all(avoided.iter().map(|(address, peer)| self.probe(connector, address, peer)))
+                .await;
         }
     }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use pingora::prelude::ErrorType;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::*;
 use crate::clock::ManualClock;

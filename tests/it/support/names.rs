@@ -1,10 +1,11 @@
 //! Names with the addresses that a story wants, on any machine and without changing it.
 
-use std::fmt::Write;
+use std::fs::File;
+use std::io::Write;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -19,11 +20,7 @@ pub struct Names(TempDir);
 impl Names {
     pub fn of(name: &str, addresses: &[Ipv4Addr]) -> Self {
         let names = Self(TempDir::new().unwrap());
-        let lines = addresses.iter().fold(String::new(), |mut lines, address| {
-            writeln!(lines, "{address} {name}").unwrap();
-            lines
-        });
-        std::fs::write(names.file(), lines).unwrap();
+        names.write(name, addresses, SystemTime::now());
         let found = Command::new("getent").args(["ahosts", name]).envs(names.env()).output();
         let found = String::from_utf8(found.unwrap().stdout).unwrap();
         let is_found = |address: &Ipv4Addr| found.contains(&format!("{address} "));
@@ -32,6 +29,20 @@ impl Names {
             "libnss_wrapper is missing: run scripts/install-tools test\n{found}"
         );
         names
+    }
+
+    /// The name has these addresses from now on.
+    pub fn change(&self, name: &str, addresses: &[Ipv4Addr]) {
+        // The wrapper takes a file of the same second for the same.
+        self.write(name, addresses, SystemTime::now() + Duration::from_secs(10));
+    }
+
+    fn write(&self, name: &str, addresses: &[Ipv4Addr], modified: SystemTime) {
+        let mut file = File::create(self.file()).unwrap();
+        for address in addresses {
+            writeln!(file, "{address} {name}").unwrap();
+        }
+        file.set_modified(modified).unwrap();
     }
 
     fn file(&self) -> PathBuf {
