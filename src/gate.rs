@@ -137,6 +137,11 @@ impl Gate {
         self.policy.store(Arc::new(policy));
     }
 
+    /// Callers that are remembered, those included whose tokens have to be verified again.
+    pub fn remembered(&self) -> usize {
+        self.callers.len()
+    }
+
     /// Forgets the callers whose tokens have to be verified again.
     pub async fn sweep(&self, now: Now) {
         self.callers.sweep(now, self.authenticator.generation()).await;

@@ -3,6 +3,7 @@
 //! Labels are rule ids, reasons and other words of the configuration; never paths or subjects.
 
 mod exchange;
+mod memory;
 mod rules;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use prometheus::{
 };
 
 pub use exchange::ExchangeMetrics;
+pub use memory::MemoryMetrics;
 use rules::RuleFamilies;
 pub use rules::RuleMetrics;
 
@@ -53,12 +55,8 @@ pub struct Metrics {
     pub exchange: ExchangeMetrics,
     /// Panics, wherever they were caught.
     pub panics: IntCounter,
-    /// Remembered decisions, expired ones included.
-    pub decisions_cached: IntGauge,
-    /// Keys that limits count exactly.
-    pub limiter_keys: IntGauge,
-    /// Limits that count further keys approximately because the table is full.
-    pub limits_in_overflow: IntGauge,
+    /// Of what is remembered between requests.
+    pub memory: MemoryMetrics,
     connect_failures: IntCounterVec,
 }
 
@@ -158,18 +156,7 @@ impl Metrics {
                 "Faults of the gateway itself that ended a request or a job; each is a line in the log.",
             )?,
             checks: counter("auth_gateway_checks_total", "Checks that were sent to OpenFGA.")?,
-            decisions_cached: gauge(
-                "auth_gateway_decisions_cached",
-                "Decisions of OpenFGA that are remembered, expired ones included.",
-            )?,
-            limiter_keys: gauge(
-                "auth_gateway_limiter_keys",
-                "Keys of all rate limits that are counted one by one.",
-            )?,
-            limits_in_overflow: gauge(
-                "auth_gateway_limits_in_overflow",
-                "Rate limits whose newest keys are counted approximately because the table of keys is full.",
-            )?,
+            memory: MemoryMetrics::new(&registry)?,
             connect_failures: counter_vec(
                 "auth_gateway_upstream_connect_failures_total",
                 "Attempts to connect to an address of an upstream that failed, probes included.",

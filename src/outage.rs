@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use crate::clock::Now;
 
 /// Time between two lines about the same cause.
-const SAME_CAUSE: Duration = Duration::from_secs(10);
+pub const SAME_CAUSE: Duration = Duration::from_secs(10);
 /// Time between two lines whatever their causes.
-const ANY_CAUSE: Duration = Duration::from_secs(1);
+pub const ANY_CAUSE: Duration = Duration::from_secs(1);
 
 /// What was told last.
 #[derive(Debug, Default)]

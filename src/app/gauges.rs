@@ -7,6 +7,7 @@ use super::jobs::Shutdown;
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::clock::SharedClock;
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::rate_limit::{Limiter, SyncStatus};
 
@@ -14,6 +15,7 @@ use crate::rate_limit::{Limiter, SyncStatus};
 pub(super) struct Gauges {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: SharedClock,
+    pub(super) gate: Arc<Gate>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) authorizer: Arc<Authorizer>,
     pub(super) limiter: Arc<Limiter>,
@@ -35,9 +37,11 @@ impl Gauges {
         let can_verify = self.authenticator.can_verify(self.clock.now());
         self.metrics.keys_loaded.set(i64::from(can_verify));
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        self.metrics.decisions_cached.set(count(self.authorizer.cached()));
-        self.metrics.limiter_keys.set(count(self.limiter.keys()));
-        self.metrics.limits_in_overflow.set(count(self.limiter.limits_in_overflow()));
+        let memory = &self.metrics.memory;
+        memory.tokens.set(count(self.gate.remembered()));
+        memory.decisions.set(count(self.authorizer.cached()));
+        memory.limiter_keys.set(count(self.limiter.keys()));
+        memory.limits_in_overflow.set(count(self.limiter.limits_in_overflow()));
         if let Some(sync) = &self.sync {
             let state = sync.state();
             self.metrics.redis_connected.set(i64::from(state.connected));

@@ -233,6 +233,7 @@ impl House {
             clock: Arc::clone(&self.clock),
             authenticator: Arc::clone(&self.authenticator),
             authorizer: Arc::clone(&self.authorizer),
+            gate: Arc::clone(&self.gate),
             limiter: Arc::clone(&self.limiter),
             sync: self.sync_status.clone(),
         });

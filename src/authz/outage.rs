@@ -8,11 +8,7 @@ use parking_lot::Mutex;
 
 use super::{CheckFault, Question};
 use crate::clock::Now;
-
-/// Time between two lines about the same cause.
-const SAME_CAUSE: Duration = Duration::from_secs(10);
-/// Time between two lines whatever their causes.
-const ANY_CAUSE: Duration = Duration::from_secs(1);
+use crate::outage::{ANY_CAUSE, Outage, SAME_CAUSE};
 
 /// Whom the log says is out of reach.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +32,7 @@ pub(super) struct OutageLog {
     /// Whether an outage was told whose end was not.
     is_told: AtomicBool,
     last: Mutex<Option<Told>>,
-    last_refusal: Mutex<Option<Told>>,
+    refusals: Outage,
 }
 
 #[derive(Debug)]
@@ -118,15 +114,7 @@ impl OutageLog {
 
     /// Told beside outages, so that neither keeps the other from being told.
     fn is_new_refusal(&self, fault: &CheckFault, question: &Question<'_>, now: Now) -> bool {
-        let cause = format!("{} {fault}", question.rule);
-        let mut last = self.last_refusal.lock();
-        let is_known = last.as_ref().is_some_and(|told| {
-            now.since(told.at) < if told.cause == cause { SAME_CAUSE } else { ANY_CAUSE }
-        });
-        if !is_known {
-            *last = Some(Told { at: now, cause });
-        }
-        !is_known
+        self.refusals.is_news(&format_args!("{} {fault}", question.rule), now)
     }
 }
 

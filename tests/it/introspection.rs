@@ -207,6 +207,57 @@ fn an_issuer_that_is_slow_is_no_fault_of_the_client() {
 }
 
 #[test]
+fn a_caller_over_the_limit_does_not_make_the_issuer_work() {
+    story(async {
+        let world = World::build().without_redis().set("limits.principal.limit", 1);
+        let world = world.set("limits.principal.window", "1h").start().await;
+        let [first, second] = [(); 2].map(|()| world.token("ann").opaque_token());
+        get(&world.gateway, &first).await.is(200);
+        world.upstream.take_requests();
+        for _ in 0..5 {
+            for token in [&first, &second] {
+                get(&world.gateway, token).await.refused(429, "principal_limited");
+            }
+        }
+        world.saw_nothing();
+        assert_eq!(world.issuer.hits().introspection, 2);
+    });
+}
+
+#[test]
+fn what_is_over_is_forgotten_without_another_request() {
+    story(async {
+        let issuers = json!([{
+            "url": "${ZITADEL_ISSUER_URL}",
+            "audience": "${ZITADEL_AUDIENCE}",
+            "introspection": {
+                "client_id": "${ZITADEL_CLIENT_ID}",
+                "client_secret": "${ZITADEL_CLIENT_SECRET}",
+                "cache_ttl": "2s",
+            },
+        }]);
+        let world = World::build().without_redis().set("openfga.allow_ttl", "2s");
+        let world = world.set("issuers", serde_yaml::to_value(issuers).unwrap()).start().await;
+        let token = world.token("ann").opaque_token();
+        let remembered = async || {
+            let gauge = async |name| world.gateway.metric(name, &[]).await.unwrap();
+            let tokens = gauge("auth_gateway_tokens_cached").await;
+            tokens + gauge("auth_gateway_decisions_cached").await
+        };
+        eventually("both are remembered", SOON, async || {
+            world.gateway.get("/api/report").bearer(&token).send().await.is(200);
+            (remembered().await > 1.5).then_some(())
+        })
+        .await;
+        // The sweep comes every ten seconds.
+        eventually("both are forgotten", SOON * 4, async || {
+            (remembered().await < 0.5).then_some(())
+        })
+        .await;
+    });
+}
+
+#[test]
 fn tokens_that_stand_for_much_do_not_outgrow_their_bound() {
     const MIB: u64 = 1 << 20;
     const TOKENS: usize = 3_000;
