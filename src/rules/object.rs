@@ -16,7 +16,7 @@ pub enum ObjectError {
     /// Not `type:id`.
     #[error("is not an OpenFGA object (expected type:id)")]
     NotAnObject,
-    /// White space, a control character, `:`, `#`, `@` or `*` in a type or id.
+    /// White space, a control character, `:`, `#` or `*` in a type or id, or `@` in a type.
     #[error("has a character that an OpenFGA object cannot have")]
     IllegalCharacter,
     /// More than 256 bytes.
@@ -171,7 +171,7 @@ impl ObjectTemplate {
             if value.is_empty() {
                 return Err(BadObject::Empty { parameter: parameter.clone() });
             }
-            if has_escapes(value) || !is_legal(value) {
+            if has_escapes(value) || !is_id(value) {
                 return Err(BadObject::IllegalCharacter { parameter: parameter.clone() });
             }
             let start = object.len();
@@ -237,24 +237,29 @@ fn split(text: &str) -> Result<(&str, &str), ObjectError> {
     if type_name.contains(['{', '}']) {
         return Err(ObjectError::NotATemplate);
     }
-    if is_legal(type_name) { Ok((type_name, id)) } else { Err(ObjectError::IllegalCharacter) }
+    if is_name(type_name) { Ok((type_name, id)) } else { Err(ObjectError::IllegalCharacter) }
 }
 
 fn check_literal(text: &str) -> Result<(), ObjectError> {
     if text.contains('}') {
         return Err(ObjectError::NotATemplate);
     }
-    if is_legal(text) { Ok(()) } else { Err(ObjectError::IllegalCharacter) }
+    if is_id(text) { Ok(()) } else { Err(ObjectError::IllegalCharacter) }
 }
 
-/// `*` and `@` are stricter than OpenFGA, where they mean "everybody" and separate a tuple's user.
-fn is_legal(text: &str) -> bool {
-    !text.chars().any(|c| matches!(c, ':' | '#' | '@' | '*') || c.is_whitespace() || c.is_control())
+/// `*` is stricter than OpenFGA, where it means "everybody".
+fn is_id(text: &str) -> bool {
+    !text.chars().any(|c| matches!(c, ':' | '#' | '*') || c.is_whitespace() || c.is_control())
+}
+
+/// Types and relations have no `@` either, which separates a tuple's user.
+fn is_name(text: &str) -> bool {
+    is_id(text) && !text.contains('@')
 }
 
 /// Whether OpenFGA accepts `text` as a relation.
 pub(super) fn is_relation(text: &str) -> bool {
-    !text.is_empty() && text.chars().count() <= MAX_RELATION && is_legal(text)
+    !text.is_empty() && text.chars().count() <= MAX_RELATION && is_name(text)
 }
 
 #[cfg(test)]

@@ -30,10 +30,17 @@ pub enum Kind {
 const LISTED: [(Kind, &[&str]); 9] = [
     // Ours to say, and meant for us.
     (Kind::Reserved, &["proxy-authorization", "x-user-id"]),
-    // They make upstreams look at another request than the one that was admitted.
+    // They make upstreams look at another request than the one that was admitted; gunicorn takes those of
+    // CGI for the server's own word.
     (
         Kind::Reserved,
         &[
+            "path-info",
+            "path-translated",
+            "query-string",
+            "request-method",
+            "request-uri",
+            "script-name",
             "x-host",
             "x-host-override",
             "x-http-host-override",
@@ -46,8 +53,13 @@ const LISTED: [(Kind, &[&str]); 9] = [
             "x-original-uri",
             "x-original-url",
             "x-override-url",
+            "x-path-info",
+            "x-proxycontextpath",
+            "x-replaced-path",
             "x-rewrite-uri",
             "x-rewrite-url",
+            "x-script-name",
+            "x-waws-unencoded-url",
         ],
     ),
     // Between the parts of one application: CGI (httpoxy), nginx and Rack, Next.js, Astro, React Router,

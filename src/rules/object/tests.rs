@@ -23,6 +23,7 @@ fn parameters_are_put_into_the_id() {
         ("document:{org}/{id}", "document:acme/42"),
         ("file:x-{path}-y", "file:x-a/b-y"),
         ("feature:reports", "feature:reports"),
+        ("package:@acme/{id}", "package:@acme/42"),
     ] {
         assert_eq!(render(text, "/orgs/acme/docs/42/a/b").as_deref(), Ok(expected), "{text}");
     }
@@ -30,7 +31,7 @@ fn parameters_are_put_into_the_id() {
 
 #[test]
 fn a_value_that_is_no_id_is_never_interpolated() {
-    for value in ["a:b", "a#b", "a@b", "*", "a*", "%20", "caf%C3%A9", "%23", "%3A"] {
+    for value in ["a:b", "a#b", "*", "a*", "%20", "caf%C3%A9", "%23", "%3A"] {
         let path = format!("/orgs/acme/docs/{value}/x");
         let expected = BadObject::IllegalCharacter { parameter: "id".into() };
         assert_eq!(render("document:{id}", &path), Err(expected), "{value}");
@@ -68,6 +69,7 @@ fn templates_that_could_mislead_are_refused() {
         "document:a#b",
         "a:b:c",
         "doc ument:x",
+        "doc@ument:x",
         "document:{id}}",
         "document:{id}#x",
     ] {
