@@ -52,7 +52,8 @@ impl<T> TokenCache<T> {
     /// A cache of at most so many entries and about so many bytes.
     pub fn new(max_entries: usize, max_bytes: u64) -> Self {
         let entries = u64::try_from(max_entries).unwrap_or(u64::MAX).max(1);
-        // Of so many evicted tokens the hash is kept, to tell who comes back.
+        // The tables keep the hashes of half as many evicted tokens as they expect to hold, to tell
+        // who comes back. They need not expect all.
         let expected = max_entries.div_ceil(4);
         let ghosts = u64::try_from(expected / 2 * PLACE_BYTES).unwrap_or(u64::MAX);
         let capacity = max_bytes.saturating_sub(ghosts).max(1);
