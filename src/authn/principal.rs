@@ -344,6 +344,27 @@ mod tests {
     }
 
     #[test]
+    fn roles_that_are_not_believed_are_no_header_either() {
+        let header = |audiences: Audiences| {
+            let realm = Realm {
+                index: 0,
+                issuer: "https://issuer.example".into(),
+                templates: Arc::new([UserTemplate::default()]),
+                claim_headers: vec![(HeaderName::from_static("x-roles"), BARE_ROLES.to_owned())],
+                ours: Ours::new(&audiences, Vec::new(), None),
+                audiences,
+            };
+            let claims = json!({"sub": "281", BARE_ROLES: {"admin": {}},
+                "urn:zitadel:iam:org:project:77:roles": {"admin": {}}});
+            let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
+            Principal::new(&realm, &claims).expect("principal").claim_headers().len()
+        };
+        assert_eq!(header(Audiences::List(vec!["77".into()])), 1);
+        assert_eq!(header(Audiences::List(vec!["78".into()])), 0);
+        assert_eq!(header(Audiences::Any), 1);
+    }
+
+    #[test]
     fn the_identity_of_a_further_issuer_carries_its_prefix() {
         let realm = Realm {
             index: 1,

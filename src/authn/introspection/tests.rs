@@ -394,3 +394,34 @@ async fn a_refused_answer_is_explained_by_what_it_says() {
         format!("token says iss 'https://other.example'; accepted: '{}'", world.site.url);
     assert_eq!(told, Some(expected));
 }
+
+#[tokio::test]
+async fn roles_of_a_strangers_project_do_not_count_in_an_answer_either() {
+    let world = World::new().await;
+    let bare = "urn:zitadel:iam:org:project:roles";
+    let of = |project: &str| format!("urn:zitadel:iam:org:project:{project}:roles");
+    let roles = json!({"admin": {"1": "a.example"}, "77:admin": {}});
+    for (number, claims) in
+        [vec![bare.to_owned()], vec![bare.to_owned(), of("999")], vec![of("999")]]
+            .into_iter()
+            .enumerate()
+    {
+        let mut answer = world.active();
+        for claim in claims {
+            answer[claim] = roles.clone();
+        }
+        world.says(&answer);
+        let verified = world.verify(&format!("stranger-{number}")).await.expect("verified");
+        assert!(
+            !verified.principal.has_any_role(&["admin", "77:admin", "gateway:admin"]),
+            "{answer}"
+        );
+    }
+    let mut answer = world.active();
+    answer[of("gateway")] = roles;
+    world.says(&answer);
+    let verified = world.verify("ours").await.expect("verified");
+    assert!(verified.principal.has_any_role(&["admin"]));
+    assert!(verified.principal.has_any_role(&["gateway:admin"]));
+    assert!(!verified.principal.has_any_role(&["77:admin"]));
+}
