@@ -76,6 +76,18 @@ fn a_token_is_found_in_each_place_and_goes_no_further() {
                 assert_eq!(told, policy, "{target}");
             }
         }
+        // Where the target is rewritten on its way, it is rewritten without the token.
+        let authority = world.gateway.authority();
+        for target in [
+            format!("/%61pi/report?page=2&access_token={token}"),
+            format!("http://{authority}/api/report?access_token={token}&page=2"),
+            format!("http://{authority}/%61pi/report?page=2&access_token={token}"),
+        ] {
+            let cookie = [("Cookie", "theme=dark; lang=en")];
+            let request = world.gateway.bytes("GET", &target, &cookie);
+            world.gateway.raw(request).await.unwrap().is(200);
+            is_clean(&world.upstream.only_request(), &token, "/api/report");
+        }
     });
 }
 
