@@ -6,7 +6,6 @@ mod tests;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::race::HEAD_START;
 use crate::clock::Now;
 
 /// A request that was sent, and of whose answer nothing came, is sent again so often at most.
@@ -76,7 +75,7 @@ impl Attempts {
 }
 
 /// What of the time that is `left` one attempt may take. TCP races on its own; a TLS handshake that
-/// hangs leaves the next address its head start.
+/// hangs leaves a quarter for the next address.
 pub(super) fn allowance(left: Duration, is_tls: bool, has_others: bool) -> Duration {
-    if is_tls && has_others { left.saturating_sub(HEAD_START).max(left / 2) } else { left }
+    if is_tls && has_others { left / 4 * 3 } else { left }
 }

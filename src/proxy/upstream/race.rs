@@ -16,7 +16,7 @@ use super::addresses::Address;
 use super::health::Health;
 
 /// How long an address is tried alone before the next one is too.
-pub(super) const HEAD_START: Duration = Duration::from_millis(250);
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Tries the addresses in this order, each a head start after the one before it, or at once when one
 /// has failed. Who has failed, or was overtaken, is reported.

@@ -73,7 +73,7 @@ fn a_failed_handshake_goes_to_each_address_once_and_all_share_the_time() {
     story.clock.advance(Duration::from_millis(100));
     assert!(story.miss(&first, &failed));
     let second = story.peer();
-    assert_eq!(time(&second), Some(Duration::from_millis(650)));
+    assert_eq!(time(&second), Some(Duration::from_millis(675)));
     assert!(story.miss(&second, &failed));
     let third = story.peer();
     assert_eq!(time(&third), Some(Duration::from_millis(900)), "nobody comes after it");
