@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -18,12 +18,12 @@ use super::gateway::Plan;
 pub struct Names(TempDir);
 
 impl Names {
-    pub fn of(name: &str, addresses: &[Ipv4Addr]) -> Self {
+    pub fn of(name: &str, addresses: &[IpAddr]) -> Self {
         let names = Self(TempDir::new().unwrap());
         names.write(name, addresses, SystemTime::now());
         let found = Command::new("getent").args(["ahosts", name]).envs(names.env()).output();
         let found = String::from_utf8(found.unwrap().stdout).unwrap();
-        let is_found = |address: &Ipv4Addr| found.contains(&format!("{address} "));
+        let is_found = |address: &IpAddr| found.contains(&format!("{address} "));
         assert!(
             addresses.iter().all(is_found),
             "libnss_wrapper is missing: run scripts/install-tools test\n{found}"
@@ -32,12 +32,12 @@ impl Names {
     }
 
     /// The name has these addresses from now on.
-    pub fn change(&self, name: &str, addresses: &[Ipv4Addr]) {
+    pub fn change(&self, name: &str, addresses: &[IpAddr]) {
         // The wrapper takes a file of the same second for the same.
         self.write(name, addresses, SystemTime::now() + Duration::from_secs(10));
     }
 
-    fn write(&self, name: &str, addresses: &[Ipv4Addr], modified: SystemTime) {
+    fn write(&self, name: &str, addresses: &[IpAddr], modified: SystemTime) {
         let mut file = File::create(self.file()).unwrap();
         for address in addresses {
             writeln!(file, "{address} {name}").unwrap();
