@@ -1,6 +1,6 @@
 //! The Pingora adapter: carries requests to the gate and admitted ones to their upstream.
 //!
-//! Decisions are made in [`crate::gate`]; here is only what needs the connection. [`hooks`] is what
+//! Decisions are made in [`crate::gate`]; here is only what needs the connection. `hooks.rs` is what
 //! Pingora calls; what it calls stands here in the same order.
 
 pub mod access_log;
