@@ -290,10 +290,12 @@ impl Authorizer {
     }
 }
 
-/// Lets the breaker know how a check ended. A refusal of one question says nothing against the server.
+/// Lets the breaker know how a check ended. A refusal of one question says nothing against the server;
+/// a 429 is about all of ours, a 503 perhaps about one of several servers.
 fn note(breaker: &Breaker, fault: Option<&CheckFault>, now: Now) {
     match fault {
-        Some(CheckFault::Busy { pause, .. }) => breaker.hold(*pause, now),
+        Some(CheckFault::Busy { status: 429, pause }) => breaker.hold(*pause, now),
+        Some(CheckFault::Busy { pause, .. }) => breaker.fail(Some(*pause), now),
         _ => breaker.record(fault.is_none_or(CheckFault::is_about_the_question), now),
     }
 }

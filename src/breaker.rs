@@ -12,6 +12,7 @@ pub struct Breaker {
     interval_millis: u64,
     failures: AtomicU32,
     next_probe_millis: AtomicU64,
+    held_until_millis: AtomicU64,
 }
 
 impl Breaker {
@@ -19,14 +20,18 @@ impl Breaker {
     pub fn new(threshold: u32, interval: Duration) -> Self {
         Self {
             threshold,
-            interval_millis: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
+            interval_millis: millis(interval),
             failures: AtomicU32::new(0),
             next_probe_millis: AtomicU64::new(0),
+            held_until_millis: AtomicU64::new(0),
         }
     }
 
     /// Whether a call may be made now.
     pub fn admits(&self, now: Now) -> bool {
+        if self.is_held(now) {
+            return false;
+        }
         if self.failures.load(Ordering::Acquire) < self.threshold {
             return true;
         }
@@ -41,21 +46,41 @@ impl Breaker {
 
     /// Tells how an admitted call ended.
     pub fn record(&self, succeeded: bool, now: Now) {
-        if succeeded {
+        if !succeeded {
+            self.fail(None, now);
+        } else if !self.is_held(now) {
+            // During a pause, only calls from before it can succeed.
             self.failures.store(0, Ordering::Release);
-        } else if self.failures.fetch_add(1, Ordering::AcqRel).saturating_add(1) == self.threshold {
-            let next = now.mono_millis().saturating_add(self.interval_millis);
+        }
+    }
+
+    /// An admitted call failed, and whoever answered it wants to be spared for `pause`. That may be
+    /// one of several who answer, so it is one failure; but the next probe comes after the pause.
+    pub fn fail(&self, pause: Option<Duration>, now: Now) {
+        let failures = self.failures.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        // Calls that were under way when it opened do not put the probe off unless asked to.
+        let interval = if failures == self.threshold { self.interval_millis } else { 0 };
+        let pause = pause.map_or(0, millis).max(interval);
+        if failures >= self.threshold && pause > 0 {
+            let next = now.mono_millis().saturating_add(pause);
             self.next_probe_millis.fetch_max(next, Ordering::AcqRel);
         }
     }
 
-    /// The other side wants no calls for `pause`: opens at once, and the next probe comes after it.
+    /// The other side wants no calls of ours for `pause`: none is made, and then one as a probe.
     pub fn hold(&self, pause: Duration, now: Now) {
-        let millis = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        let until = now.mono_millis().saturating_add(millis);
-        self.next_probe_millis.fetch_max(until, Ordering::AcqRel);
+        let until = now.mono_millis().saturating_add(millis(pause));
+        self.held_until_millis.fetch_max(until, Ordering::AcqRel);
         self.failures.fetch_max(self.threshold, Ordering::AcqRel);
     }
+
+    fn is_held(&self, now: Now) -> bool {
+        now.mono_millis() < self.held_until_millis.load(Ordering::Acquire)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -92,5 +117,43 @@ mod tests {
         assert!(breaker.admits(at(3_000)) && !breaker.admits(at(3_000)), "one probe");
         breaker.record(true, at(3_000));
         assert!(breaker.admits(at(3_000)) && breaker.admits(at(3_000)));
+    }
+
+    #[test]
+    fn a_success_that_was_under_way_ends_no_pause() {
+        let breaker = Breaker::new(5, Duration::from_secs(1));
+        assert!(breaker.admits(at(0)) && breaker.admits(at(0)));
+        breaker.hold(Duration::from_secs(3), at(10));
+        breaker.record(true, at(20));
+        breaker.record(true, at(3_009));
+        assert!(!breaker.admits(at(3_009)));
+        assert!(breaker.admits(at(3_010)) && !breaker.admits(at(3_010)), "one probe");
+    }
+
+    #[test]
+    fn one_of_several_who_wants_to_be_spared_is_one_failure() {
+        let breaker = Breaker::new(5, Duration::from_secs(1));
+        for _ in 0..20 {
+            breaker.fail(Some(Duration::from_secs(7)), at(0));
+            assert!(breaker.admits(at(0)));
+            breaker.record(true, at(0));
+        }
+        for _ in 0..5 {
+            assert!(breaker.admits(at(0)));
+            breaker.fail(Some(Duration::from_secs(7)), at(0));
+        }
+        assert!(!breaker.admits(at(6_999)) && breaker.admits(at(7_000)));
+        breaker.fail(Some(Duration::from_secs(2)), at(7_500));
+        assert!(!breaker.admits(at(9_499)) && breaker.admits(at(9_500)), "after the probe too");
+        breaker.fail(None, at(9_500));
+        assert!(!breaker.admits(at(10_499)) && breaker.admits(at(10_500)));
+    }
+
+    #[test]
+    fn calls_that_were_under_way_do_not_put_the_probe_off() {
+        let breaker = Breaker::new(5, Duration::from_secs(1));
+        (0..5).for_each(|_| breaker.record(false, at(0)));
+        (0..5).for_each(|_| breaker.record(false, at(900)));
+        assert!(breaker.admits(at(1_000)));
     }
 }

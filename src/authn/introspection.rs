@@ -151,9 +151,10 @@ impl Introspection {
     fn note(&self, fault: Option<&Fault>) {
         let now = self.clock.now();
         let is_outage = fault.is_some_and(Fault::is_outage);
-        self.breaker.record(!is_outage, now);
-        if let Some(Fault::Busy { pause, .. }) = fault {
-            self.breaker.hold(*pause, now);
+        match fault {
+            Some(Fault::Busy { status: 429, pause }) => self.breaker.hold(*pause, now),
+            Some(Fault::Busy { pause, .. }) => self.breaker.fail(Some(*pause), now),
+            _ => self.breaker.record(!is_outage, now),
         }
         let issuer = &*self.realm.issuer;
         match fault {

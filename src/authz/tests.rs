@@ -311,6 +311,25 @@ async fn a_server_that_wants_to_be_left_alone_is_left_alone() {
     assert_eq!(bench.source().await, Source::Fresh);
 }
 
+#[tokio::test]
+async fn one_of_several_servers_that_goes_away_stops_nobody() {
+    let leaving = || Err(CheckFault::Busy { status: 503, pause: Duration::from_secs(10) });
+    let bench = bench(0, vec![leaving(), Ok(true)]);
+    assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+    assert_eq!(bench.source().await, Source::Fresh);
+
+    let bench = self::bench(0, vec![leaving()]);
+    for _ in 0..20 {
+        assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+    }
+    bench.clock.advance(Duration::from_millis(9_999));
+    assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+    assert_eq!(bench.asked(), 5);
+    bench.clock.advance(Duration::from_millis(1));
+    assert!(bench.ask(Consistency::MinimizeLatency).await.is_err());
+    assert_eq!(bench.asked(), 6);
+}
+
 /// What the calling thread logs while this lives.
 struct Log(Arc<Mutex<Vec<u8>>>, #[expect(dead_code)] tracing::subscriber::DefaultGuard);
 
