@@ -114,9 +114,7 @@ impl Authenticator {
         let Proven { principal, expires_unix_millis, until_mono_millis } = match bearer.shape()? {
             Shape::Jwt => self.verify_jwt(bearer.token(), now).await?,
             Shape::Opaque => {
-                let mut introspections =
-                    self.issuers.iter().filter_map(|i| i.introspection.as_ref());
-                let introspection = introspections.next().ok_or(Refusal::NotIntrospected)?;
+                let introspection = self.introspection().ok_or(Refusal::NotIntrospected)?;
                 introspection.verify(bearer.token(), now).await?
             }
         };
@@ -156,9 +154,14 @@ impl Authenticator {
 
     /// Forgets the refusals that are not believed any more.
     pub async fn sweep(&self, now: Now) {
-        for introspection in self.issuers.iter().filter_map(|i| i.introspection.as_ref()) {
+        if let Some(introspection) = self.introspection() {
             introspection.sweep(now).await;
         }
+    }
+
+    /// Of the one issuer that has it.
+    fn introspection(&self) -> Option<&Arc<Introspection>> {
+        self.issuers.iter().find_map(|issuer| issuer.introspection.as_ref())
     }
 
     /// Loads all keys and keeps them fresh until `shutdown` turns true or is dropped.

@@ -26,11 +26,7 @@ impl Authenticator {
         match bearer.shape() {
             Ok(Shape::Jwt) => self.explain_jwt(bearer.token(), refusal, now),
             // Only its issuer knows what it says.
-            Ok(Shape::Opaque) => {
-                let mut introspections =
-                    self.issuers.iter().filter_map(|issuer| issuer.introspection.as_ref());
-                introspections.next()?.explanation(bearer.token(), refusal)
-            }
+            Ok(Shape::Opaque) => self.introspection()?.explanation(bearer.token(), refusal),
             Err(_) => Some("token has dots, but is no JWT".to_owned()),
         }
     }

@@ -1,14 +1,11 @@
 //! One outage of OpenFGA, told once: when it begins, when its cause changes, now and then while
 //! requests suffer from it, and when it ends. Questions that are refused are told beside it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use super::{CheckFault, Question};
 use crate::clock::Now;
-use crate::outage::{ANY_CAUSE, Outage, SAME_CAUSE};
+use crate::outage::{ANY_CAUSE, LastTold, Outage, SAME_CAUSE};
 
 /// Whom the log says is out of reach.
 #[derive(Debug, Clone, Copy)]
@@ -29,16 +26,9 @@ enum Sufferer {
 /// What was told last, by look-ups of the model and by checks alike.
 #[derive(Debug, Default)]
 pub(super) struct OutageLog {
-    /// Whether an outage was told whose end was not.
-    is_told: AtomicBool,
-    last: Mutex<Option<Told>>,
-    refusals: Outage,
-}
-
-#[derive(Debug)]
-struct Told {
-    at: Now,
-    cause: String,
+    outage: Outage,
+    /// Told beside outages, so that neither keeps the other from being told.
+    refusals: LastTold,
 }
 
 impl OutageLog {
@@ -87,32 +77,24 @@ impl OutageLog {
 
     /// OpenFGA has answered.
     pub(super) fn answered(&self, place: Option<Place<'_>>) {
-        if self.is_told.load(Ordering::Relaxed) && self.is_told.swap(false, Ordering::Relaxed) {
+        if self.outage.ends() {
             let (url, store_id) = (place.map(|p| p.url), place.map(|p| p.store_id));
             tracing::info!(url, store_id, "OpenFGA is reachable again");
         }
     }
 
     fn is_news(&self, fault: &CheckFault, sufferer: Sufferer, now: Now) -> bool {
-        let is_look_up = matches!(sufferer, Sufferer::LookUp);
-        let mut last = self.last.lock();
-        if let Some(told) = &*last {
-            let age = now.since(told.at);
-            if age < ANY_CAUSE {
-                return false;
+        let is_told = matches!(sufferer, Sufferer::LookUp) && self.outage.is_under_way();
+        self.outage.is_news_after(fault, now, |told| {
+            let is_known = fault.is_consequence() || fault.to_string() == told;
+            match is_known {
+                true if is_told => Duration::MAX,
+                true => SAME_CAUSE,
+                false => ANY_CAUSE,
             }
-            let is_told = self.is_told.load(Ordering::Relaxed);
-            let is_known = fault.is_consequence() || fault.to_string() == told.cause;
-            if is_known && (age < SAME_CAUSE || (is_told && is_look_up)) {
-                return false;
-            }
-        }
-        *last = Some(Told { at: now, cause: fault.to_string() });
-        self.is_told.store(true, Ordering::Relaxed);
-        true
+        })
     }
 
-    /// Told beside outages, so that neither keeps the other from being told.
     fn is_new_refusal(&self, fault: &CheckFault, question: &Question<'_>, now: Now) -> bool {
         self.refusals.is_news(&format_args!("{} {fault}", question.rule), now)
     }
