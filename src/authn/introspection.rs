@@ -2,7 +2,8 @@
 //!
 //! Concurrent questions about one token are one call, made by a task of its own so that a client
 //! that goes away fails nobody else. Inactive answers are believed briefly, active ones as long as
-//! the caller's cache keeps them, failures never.
+//! the caller's cache keeps them. Failures are forgotten at once, but for those that may come with
+//! the token: these neither count against the endpoint nor are asked for again soon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use super::{Proven, Refusal};
 use crate::breaker::Breaker;
 use crate::clock::{Now, SharedClock};
 use crate::flight::Flights;
-use crate::outage::Outage;
+use crate::outage::{LastTold, Outage};
 use crate::sweep::sweep;
 
 mod answer;
@@ -50,16 +51,18 @@ pub(super) struct Introspection {
     clock: SharedClock,
     breaker: Breaker,
     outage: Outage,
+    /// Faults of single tokens, which come beside outages.
+    odd_tokens: LastTold,
     permits: Semaphore,
     calls: Arc<Flights<Arc<str>, Answer>>,
     refused: Cache<Arc<str>, Refused, TokenBytes>,
 }
 
-/// What an answer was refused for.
+/// What a token was refused for.
 #[derive(Clone)]
 struct Refused {
     refusal: Refusal,
-    /// For the log: what the answer says, and what would do.
+    /// For the log: what the answer says, and what would do; or why there was none.
     detail: Option<Arc<str>>,
     /// The end of the belief on the monotonic clock, in milliseconds.
     until: u64,
@@ -102,6 +105,7 @@ impl Introspection {
             clock,
             breaker: Breaker::new(FAILURES_TO_OPEN, PROBE_INTERVAL),
             outage: Outage::default(),
+            odd_tokens: LastTold::default(),
             permits: Semaphore::new(MAX_CALLS_IN_FLIGHT),
             calls: Arc::new(Flights::new()),
             refused: Cache::with_weighter(MAX_REFUSED_TOKENS, MAX_REFUSED_BYTES, TokenBytes),
@@ -136,34 +140,49 @@ impl Introspection {
         let asked = tokio::time::timeout(self.settings.timeout, self.ask(token)).await;
         let asked = asked.unwrap_or(Err(Fault::Deadline));
         self.note(asked.as_ref().err());
-        let claims = asked.map_err(|_| Refusal::IntrospectionUnavailable)?;
-        let answer = self.read(&claims);
-        if let Err(refusal) = answer {
-            let now = self.clock.now();
-            let detail = explain_answer(&claims, refusal, &self.realm, now).map(Arc::from);
-            let until = now.mono_millis_after(self.settings.negative_ttl);
-            self.refused.insert(Arc::clone(token), Refused { refusal, detail, until });
-        }
-        answer
+        let now = self.clock.now();
+        let (refusal, detail) = match asked {
+            Ok(claims) => match self.read(&claims) {
+                Ok(proven) => return Ok(proven),
+                Err(refusal) => (refusal, explain_answer(&claims, refusal, &self.realm, now)),
+            },
+            Err(fault) if fault.is_about_the_token() => {
+                (Refusal::IntrospectionUnavailable, Some(fault.to_string()))
+            }
+            Err(_) => return Err(Refusal::IntrospectionUnavailable),
+        };
+        let until = now.mono_millis_after(self.settings.negative_ttl);
+        let refused = Refused { refusal, detail: detail.map(Arc::from), until };
+        self.refused.insert(Arc::clone(token), refused);
+        Err(refusal)
     }
 
     /// What a call says about the endpoint: to the breaker, and to the log where that is news.
     fn note(&self, fault: Option<&Fault>) {
         let now = self.clock.now();
-        let is_outage = fault.is_some_and(Fault::is_outage);
         match fault {
+            None => self.breaker.record(true, now),
+            Some(fault) if fault.is_about_the_token() => {}
             Some(Fault::Busy { status: 429, pause }) => self.breaker.hold(*pause, now),
             Some(Fault::Busy { pause, .. }) => self.breaker.fail(Some(*pause), now),
-            _ => self.breaker.record(!is_outage, now),
+            Some(_) => self.breaker.record(false, now),
         }
         let issuer = &*self.realm.issuer;
         match fault {
             None if self.outage.ends() => tracing::info!(issuer, "introspection works again"),
-            Some(fault) if !is_outage || self.outage.is_news(fault, now) => {
+            Some(fault) if self.is_news(fault, now) => {
                 let hint = fault.hint();
                 tracing::warn!(issuer, cause = %fault, hint, "introspection failed");
             }
             _ => {}
+        }
+    }
+
+    fn is_news(&self, fault: &Fault, now: Now) -> bool {
+        if fault.is_about_the_token() {
+            self.odd_tokens.is_news(fault, now)
+        } else {
+            self.outage.is_news(fault, now)
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::claims::Claims;
 use super::super::json;
 use super::super::keys::fetch::{self, FetchError};
-use crate::http_body;
+use crate::http_body::{self, BodyError};
 
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 const MAX_ERROR_DEPTH: usize = 4;
@@ -31,8 +31,8 @@ pub(super) enum Fault {
     #[error("the endpoint refuses our client id and secret, with {0}")]
     ClientRefused(u16),
     /// Something in the request for this token is not to its liking.
-    #[error("the endpoint refuses the question, with 400")]
-    QuestionRefused,
+    #[error("the endpoint refuses the question, with {0}")]
+    QuestionRefused(u16),
     /// It wants to be left alone for a while.
     #[error("the endpoint answers {status} and wants no calls for {pause:?}")]
     Busy {
@@ -53,10 +53,16 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Whether it says something about the endpoint or about us rather than about one token, of
-    /// which an endpoint speaks with 200 (RFC 7662 section 2.2).
-    pub(super) const fn is_outage(&self) -> bool {
-        !matches!(self, Self::QuestionRefused)
+    /// Whether it may be about one token only, so that its bearer must not be able to stop the others:
+    /// what stands in an answer, and how long it is, comes from what the token stands for. Everything
+    /// else says something about the endpoint or about us.
+    pub(super) const fn is_about_the_token(&self) -> bool {
+        matches!(
+            self,
+            Self::QuestionRefused(_)
+                | Self::NotAnAnswer
+                | Self::Unread(FetchError::Body(BodyError::TooLarge { .. }))
+        )
     }
 
     /// What an operator should look at first.
@@ -67,7 +73,10 @@ impl Fault {
                  issuer's, with basic authentication"
             }
             Self::Discovery(_) | Self::NoEndpoint => "check ZITADEL_ISSUER_URL and the network",
-            Self::QuestionRefused => "only requests with this token are concerned",
+            fault if fault.is_about_the_token() => {
+                "perhaps only requests with this token are concerned; if all opaque tokens are, \
+                 check that the issuer works"
+            }
             _ => "check that the issuer works, and what stands before it",
         }
     }
@@ -80,6 +89,7 @@ pub(super) async fn read(response: reqwest::Response) -> Result<Claims, Fault> {
         (200, _) if http_body::is_json(response.headers()) => {}
         (200, _) => return Err(Fault::NotJson),
         (400, _) => return Err(refused(response).await),
+        (422, _) => return Err(Fault::QuestionRefused(status)),
         (401 | 403, _) => return Err(Fault::ClientRefused(status)),
         (429 | 503, Some(pause)) => return Err(Fault::Busy { status, pause }),
         _ => return Err(Fault::Status(status)),
@@ -96,6 +106,6 @@ async fn refused(response: reqwest::Response) -> Fault {
     let error = body.and_then(|body| json::parse_object(&body, MAX_ERROR_DEPTH).ok());
     match error.as_ref().and_then(|error| error.get("error")).and_then(Value::as_str) {
         Some("invalid_client" | "unauthorized_client") => Fault::ClientRefused(400),
-        _ => Fault::QuestionRefused,
+        _ => Fault::QuestionRefused(400),
     }
 }

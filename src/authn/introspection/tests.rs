@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::testing::site::{Answer, Site};
+use super::super::testing::site::Site;
 use super::super::testing::{P256, START_SECS, claims, clock, jwks};
 use super::super::{
     Audiences, Authenticator, Bearer, IntrospectionSettings, IssuerSettings, Refusal, TokenCache,
@@ -11,6 +11,8 @@ use super::super::{
 };
 use crate::clock::{Clock as _, ManualClock};
 use crate::secret::Secret;
+
+mod faults;
 
 const TOKEN: &str = "b3BhcXVl";
 
@@ -151,74 +153,6 @@ async fn a_refused_token_is_not_asked_about_again_for_five_seconds() {
     assert_eq!(world.calls(), 2);
 }
 
-/// What may stand where an answer should.
-fn odd_answers(active: &str) -> Vec<Answer> {
-    const JSON: (&str, &str) = ("content-type", "application/json");
-    let active = || active.to_owned();
-    let mut odd = vec![
-        (200, vec![], active()),
-        (200, vec![JSON, JSON], active()),
-        (200, vec![JSON, ("content-length", "10000")], active()),
-        (200, vec![JSON], format!("[{}]", active())),
-        (200, vec![JSON], active().replace('}', "")),
-        (200, vec![JSON], "\u{0}".repeat(100)),
-    ];
-    for kind in ["text/html", "text/plain", "application/token-introspection+jwt", "", "json"] {
-        odd.push((200, vec![("content-type", kind)], active()));
-    }
-    for status in [201, 202, 203, 205, 206, 226, 300, 301, 302, 307, 308] {
-        odd.push((status, vec![JSON], active()));
-    }
-    for status in [400, 401, 403, 404, 405, 408, 410, 422, 429, 500, 502, 503, 504] {
-        odd.push((status, vec![JSON], active()));
-    }
-    odd
-}
-
-#[tokio::test]
-async fn an_odd_answer_is_no_answer_and_stops_nobody_else() {
-    let world = World::new().await;
-    let active = world.active().to_string();
-    for (index, (status, headers, body)) in odd_answers(&active).into_iter().enumerate() {
-        world.site.says("/introspect", status, &headers, &body);
-        let odd = world.verify(&format!("odd{index}")).await.err();
-        let told = format!("{status} {headers:?} {body:.60}");
-        assert_eq!(odd, Some(Refusal::IntrospectionUnavailable), "{told}");
-        world.says(&world.active());
-        assert!(world.verify(&format!("other{index}")).await.is_ok(), "{told}");
-        assert!(world.verify(&format!("odd{index}")).await.is_ok(), "{told}");
-    }
-    assert!(world.site.requests("/elsewhere").is_empty(), "no redirect is followed");
-}
-
-#[tokio::test]
-async fn what_is_no_answer_is_unavailable_and_never_remembered() {
-    let big = format!(r#"{{"active":true,"x":"{}"}}"#, "x".repeat(64 * 1024));
-    for (status, body) in [
-        (200, ""),
-        (200, "{}"),
-        (200, "[]"),
-        (200, "<html></html>"),
-        (200, r#"{"active":"true"}"#),
-        (200, r#"{"active":1}"#),
-        (200, r#"{"active":false,"active":true}"#),
-        (200, big.as_str()),
-        (204, ""),
-        (302, ""),
-        (400, r#"{"active":true}"#),
-        (401, r#"{"active":false}"#),
-        (403, ""),
-        (500, r#"{"active":true}"#),
-    ] {
-        let world = World::new().await;
-        world.site.on("/introspect", status, body);
-        let refusal = world.verify(TOKEN).await.err();
-        assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable), "{status} {body:.40}");
-        world.says(&world.active());
-        assert!(world.verify(TOKEN).await.is_ok(), "{status} {body:.40}");
-    }
-}
-
 #[tokio::test]
 async fn an_issuer_without_an_endpoint_is_unavailable() {
     let world = World::new().await;
@@ -262,81 +196,6 @@ async fn followers_are_served_when_the_first_client_goes_away() {
     world.site.open();
     assert!(world.verify(TOKEN).await.is_ok());
     assert_eq!(world.calls(), 1);
-}
-
-#[tokio::test]
-async fn an_endpoint_that_keeps_failing_is_probed_once_a_second() {
-    let world = World::new().await;
-    world.site.on("/introspect", 500, "");
-    for index in 0..50 {
-        let refusal = world.verify(&format!("token{index}")).await.err();
-        assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable));
-    }
-    assert_eq!(world.calls(), 5);
-    world.says(&world.active());
-    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
-    world.clock.advance(Duration::from_secs(1));
-    assert!(world.verify(TOKEN).await.is_ok());
-    assert!(world.verify("another").await.is_ok());
-}
-
-#[tokio::test]
-async fn whatever_says_nothing_of_the_token_counts_against_the_endpoint() {
-    for status in [202, 302, 401, 403, 404, 405, 408, 410, 422, 429, 500, 503] {
-        let world = World::new().await;
-        world.site.on("/introspect", status, r#"{"error":"x"}"#);
-        for index in 0..20 {
-            let refusal = world.verify(&format!("token{index}")).await.err();
-            assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable), "{status}");
-        }
-        assert_eq!(world.calls(), 5, "{status}");
-    }
-    let world = World::new().await;
-    world.site.on("/.well-known/openid-configuration", 400, "");
-    for index in 0..20 {
-        let refusal = world.verify(&format!("token{index}")).await.err();
-        assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable));
-    }
-    assert_eq!(world.site.requests("/.well-known/openid-configuration").len(), 5);
-}
-
-#[tokio::test]
-async fn only_a_400_speaks_of_the_token_unless_it_speaks_of_our_client() {
-    for (body, calls) in [
-        (r#"{"error":"invalid_request"}"#, 20),
-        ("", 20),
-        (r#"[{"error":"invalid_client"}]"#, 20),
-        (r#"{"error":"invalid_client"}"#, 5),
-        (r#"{"error":"unauthorized_client","error_description":"x"}"#, 5),
-    ] {
-        let world = World::new().await;
-        world.site.on("/introspect", 400, body);
-        for index in 0..20 {
-            let refusal = world.verify(&format!("token{index}")).await.err();
-            assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable), "{body}");
-        }
-        assert_eq!(world.calls(), calls, "{body}");
-    }
-}
-
-#[tokio::test]
-async fn an_endpoint_that_wants_a_pause_gets_it() {
-    // One of several servers may be 503; a 429 is about all our calls.
-    for (status, calls) in [(429, 1), (503, 5)] {
-        let world = World::new().await;
-        world.site.says("/introspect", status, &[("retry-after", "7")], "");
-        let ask = async |after: u64| {
-            world.clock.advance(Duration::from_secs(after));
-            world.verify(TOKEN).await.is_ok()
-        };
-        for _ in 0..20 {
-            assert!(!ask(0).await, "{status}");
-        }
-        world.says(&world.active());
-        assert!(!ask(0).await && !ask(6).await, "{status}");
-        assert_eq!(world.calls(), calls, "{status}");
-        assert!(ask(1).await, "{status}");
-    }
 }
 
 #[tokio::test]
