@@ -48,6 +48,7 @@ mod principal;
 mod refusal;
 mod roles;
 mod settings;
+mod shards;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -3,11 +3,14 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
 use super::Belief;
+use super::bearer::MAX_TOKEN_BYTES;
 use super::block::block_bytes;
+use super::principal::MAX_HELD_BYTES;
+use super::shards;
 use crate::clock::Now;
 use crate::sweep::sweep;
 
@@ -58,8 +61,12 @@ impl<T> TokenCache<T> {
         let ghosts = u64::try_from(expected / 2 * PLACE_BYTES).unwrap_or(u64::MAX);
         let capacity = max_bytes.saturating_sub(ghosts).max(1);
         let weight = Weight { at_least: capacity.div_ceil(entries) };
-        let (hasher, lifecycle) = (ahash::RandomState::new(), DefaultLifecycle::default());
-        Self { entries: Cache::with(expected, capacity, weight, hasher, lifecycle) }
+        let size = shards::Size { expected, capacity, largest: Self::largest_bytes() };
+        Self { entries: shards::cache(&size, weight, ahash::RandomState::new()) }
+    }
+
+    fn largest_bytes() -> u64 {
+        entry_bytes::<T>(MAX_TOKEN_BYTES, MAX_HELD_BYTES)
     }
 
     /// The value of a token that is still valid and whose keys are those of this generation.
@@ -73,8 +80,7 @@ impl<T> TokenCache<T> {
     pub fn insert(&self, token: &str, belief: Belief, value: T, held_bytes: usize) -> Arc<T> {
         let value = Arc::new(value);
         let shared = Arc::clone(&value);
-        let bytes = PLACE_BYTES + block_bytes(token.len()) + size_of::<T>() + held_bytes;
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let bytes = entry_bytes::<T>(token.len(), held_bytes);
         self.entries.insert(Token(token.into()), Entry { belief, bytes, value });
         shared
     }
@@ -98,6 +104,11 @@ impl<T> TokenCache<T> {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+}
+
+fn entry_bytes<T>(token_bytes: usize, held_bytes: usize) -> u64 {
+    let bytes = PLACE_BYTES + block_bytes(token_bytes) + size_of::<T>() + held_bytes;
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 impl<T> Default for TokenCache<T> {
@@ -219,6 +230,19 @@ mod tests {
             let really = fill(&by_bytes, 20_000, length, held);
             assert!(really <= 4 << 20, "{length} {held}: {really}");
             assert!(really > 1 << 20, "{length} {held}: {really}");
+        }
+    }
+
+    #[test]
+    fn callers_who_stand_for_as_much_as_they_may_are_remembered() {
+        let cache: TokenCache<Box<[u8]>> = TokenCache::default();
+        assert!(cache.entries.num_shards() > 1);
+        let room = cache.entries.shard_capacity() / TokenCache::<Box<[u8]>>::largest_bytes();
+        assert!(room >= 4, "{room} to a shard");
+        for index in 0..500 {
+            let token = format!("{index:0MAX_TOKEN_BYTES$}");
+            cache.insert(&token, until(2_000, 1), Box::default(), MAX_HELD_BYTES);
+            assert!(cache.get(&token, NOW, 1).is_some(), "{index}");
         }
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderValue, Method};
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Weighter};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -22,7 +22,7 @@ use super::keys::discovery::Discovery;
 use super::keys::fetch::FetchError;
 use super::principal::{Principal, Realm};
 use super::settings::{Audiences, IntrospectionSettings};
-use super::{Proven, Refusal};
+use super::{Proven, Refusal, shards};
 use crate::breaker::Breaker;
 use crate::clock::{Now, SharedClock};
 use crate::flight::Flights;
@@ -38,6 +38,13 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_CALLS_IN_FLIGHT: usize = 256;
 const MAX_REFUSED_TOKENS: usize = 10_000;
 const MAX_REFUSED_BYTES: u64 = 8 * 1024 * 1024;
+/// The longest token with all that is told of it.
+const MAX_REFUSED_TOKEN_BYTES: u64 = 24 * 1024;
+const REFUSED: shards::Size = shards::Size {
+    expected: MAX_REFUSED_TOKENS,
+    capacity: MAX_REFUSED_BYTES,
+    largest: MAX_REFUSED_TOKEN_BYTES,
+};
 
 pub(super) type Answer = Result<Proven, Refusal>;
 
@@ -108,7 +115,7 @@ impl Introspection {
             odd_tokens: LastTold::default(),
             permits: Semaphore::new(MAX_CALLS_IN_FLIGHT),
             calls: Arc::new(Flights::new()),
-            refused: Cache::with_weighter(MAX_REFUSED_TOKENS, MAX_REFUSED_BYTES, TokenBytes),
+            refused: shards::cache(&REFUSED, TokenBytes, DefaultHashBuilder::default()),
         }
     }
 

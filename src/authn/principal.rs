@@ -23,7 +23,7 @@ const MAX_CLAIM_HEADER_BYTES: usize = 1024;
 const SHARED_VALUE_BYTES: usize = 32;
 
 /// More than one principal may hold: several times what an introspection answer has room for.
-const MAX_HELD_BYTES: usize = 256 * 1024;
+pub(super) const MAX_HELD_BYTES: usize = 256 * 1024;
 
 /// The verified caller. Only verification makes one.
 #[derive(Clone)]
