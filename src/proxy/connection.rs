@@ -8,6 +8,7 @@
 
 mod arrivals;
 mod frames;
+mod head_lines;
 mod lease;
 mod patience;
 mod stream;
@@ -25,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use arrivals::Arrivals;
+use head_lines::HeadLines;
 use lease::Lease;
 pub(super) use patience::Awaited;
 pub use patience::{Overdue, Patience};
@@ -55,6 +57,7 @@ pub(super) struct Connection {
     has_progressed: AtomicBool,
     /// Of this request, or between the last one and it.
     arrivals: Arrivals,
+    head_lines: HeadLines,
     is_refused: bool,
     /// How long the tunnel lasts, where that is known.
     lease: OnceLock<Box<Lease>>,
@@ -76,6 +79,7 @@ impl Connection {
             answer_millis: AtomicU64::new(0),
             has_progressed: AtomicBool::new(true),
             arrivals: Arrivals::default(),
+            head_lines: HeadLines::default(),
             is_refused: false,
             lease: OnceLock::new(),
             read_due: timer_now(),
@@ -170,10 +174,11 @@ impl Connection {
                 if !is_empty || self.arrivals.bytes() > EMPTY_LINES {
                     self.awaits(Awaited::Head);
                 }
-                self.arrivals.count_lines(bytes);
+                self.head_lines = HeadLines::default();
+                self.head_lines.count(bytes);
             }
             // It has to be whole in time, however many parts it comes in.
-            Awaited::Head => self.arrivals.count_lines(bytes),
+            Awaited::Head => self.head_lines.count(bytes),
             Awaited::Body | Awaited::Answer => self.progresses(),
             Awaited::Tunnel => {
                 self.follow_client(bytes);
@@ -337,7 +342,7 @@ impl AsyncWrite for Connection {
         let this = self.get_mut();
         if this.is_before_request() {
             // Pingora answers by itself, without a hook, what it cannot parse.
-            this.refuse_head(reason_behind(buf, this.arrivals.lines()), cx);
+            this.refuse_head(reason_behind(buf, this.head_lines.begun()), cx);
             return Poll::Ready(Ok(buf.len()));
         }
         if this.lease.get().is_some() {

@@ -95,14 +95,14 @@ impl Proxy {
     }
 }
 
-/// Why Pingora gives this answer to a head of so many lines.
+/// Why Pingora gives this answer to a head of so many lines, its request line among them.
 pub(super) fn reason_behind(answer: &[u8], lines: usize) -> Reason {
     let status = answer.strip_prefix(b"HTTP/1.1 ").unwrap_or_default();
     if status.starts_with(b"405") {
         // To CONNECT, of which no hook is told.
         return Reason::MethodNotAllowed;
     }
-    if lines > MAX_HEADERS { Reason::HeadersTooLarge } else { Reason::BadRequest }
+    if lines > 1 + MAX_HEADERS { Reason::HeadersTooLarge } else { Reason::BadRequest }
 }
 
 fn reply(reason: Reason, request_id: &HeaderValue) -> Reply {
@@ -144,8 +144,8 @@ mod tests {
     fn pingora_s_answers_are_taken_for_what_they_mean() {
         for (answer, lines, reason) in [
             ("HTTP/1.1 400 Bad Request\r\n", 3, Reason::BadRequest),
-            ("HTTP/1.1 400 Bad Request\r\n", 256, Reason::BadRequest),
-            ("HTTP/1.1 400 Bad Request\r\n", 257, Reason::HeadersTooLarge),
+            ("HTTP/1.1 400 Bad Request\r\n", 257, Reason::BadRequest),
+            ("HTTP/1.1 400 Bad Request\r\n", 258, Reason::HeadersTooLarge),
             ("HTTP/1.1 405 Method Not Allowed\r\n", 300, Reason::MethodNotAllowed),
             ("", 0, Reason::BadRequest),
         ] {

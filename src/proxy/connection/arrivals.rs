@@ -17,7 +17,6 @@ const LAST_CHUNK: &[u8; 7] = b"\r\n0\r\n\r\n";
 pub(super) struct Arrivals {
     bytes: AtomicUsize,
     last: [u8; LAST_CHUNK.len()],
-    lines: AtomicUsize,
     is_whole: AtomicBool,
     /// The beginning of the next request.
     early: Vec<u8>,
@@ -27,7 +26,6 @@ impl Arrivals {
     /// A request begins.
     pub(super) fn begin(&self) {
         self.bytes.store(0, Ordering::Relaxed);
-        self.lines.store(0, Ordering::Relaxed);
         self.end_of_request(false);
     }
 
@@ -40,11 +38,6 @@ impl Arrivals {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Line ends in what has come of a head.
-    pub(super) fn lines(&self) -> usize {
-        self.lines.load(Ordering::Relaxed)
-    }
-
     pub(super) fn count(&mut self, bytes: &[u8]) {
         *self.bytes.get_mut() += bytes.len();
         let kept = self.last.len().saturating_sub(bytes.len());
@@ -53,10 +46,6 @@ impl Arrivals {
         if let Some(last) = self.last.get_mut(kept..) {
             last.copy_from_slice(new);
         }
-    }
-
-    pub(super) fn count_lines(&mut self, bytes: &[u8]) {
-        *self.lines.get_mut() += memchr::memchr_iter(b'\n', bytes).count();
     }
 
     /// Whether it ended with a last chunk; if more has come, it has not, unless that was chunked too.
