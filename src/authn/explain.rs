@@ -63,6 +63,7 @@ impl Authenticator {
             (_, Ok(claims)) => match issuer {
                 Some(issuer) => explain_claims(&claims, refusal, &issuer.realm, now)
                     .or_else(|| explain_malformed(&claims, refusal, &["exp"], &issuer.realm)),
+                None if claims.get("iss").is_some() => Some(malformed("iss")),
                 None => Some("token says no iss".to_owned()),
             },
         }
@@ -197,7 +198,11 @@ fn explain_malformed(
     let Some(odd) = odd else {
         return Some("token claims more than is kept of one".to_owned());
     };
-    Some(format!("token has a missing or malformed claim: '{odd}'"))
+    Some(malformed(odd))
+}
+
+fn malformed(claim: &str) -> String {
+    format!("token has a missing or malformed claim: '{claim}'")
 }
 
 fn said(header: &Header, name: &str) -> String {

@@ -37,11 +37,15 @@ async fn a_claim_that_does_not_do_is_told_beside_what_would() {
         ("sub", json!("*"), "token has a missing or malformed claim: 'sub'"),
         ("exp", json!("soon"), "token has a missing or malformed claim: 'exp'"),
         ("aud", json!({}), "token has a missing or malformed claim: 'aud'"),
-        ("iss", json!(1), "token says no iss"),
+        ("iss", json!(1), "token has a missing or malformed claim: 'iss'"),
+        ("iss", Value::Null, "token has a missing or malformed claim: 'iss'"),
+        ("iss", json!([ISSUER]), "token has a missing or malformed claim: 'iss'"),
     ] {
         let token = P256.token(&changed(|claims| claims[name] = value));
         assert_eq!(world.explained(&token).await, expected);
     }
+    let of_nobody = changed(|claims| _ = claims.as_object_mut().expect("object").remove("iss"));
+    assert_eq!(world.explained(&P256.token(&of_nobody)).await, "token says no iss");
     let endless = changed(|claims| _ = claims.as_object_mut().expect("object").remove("exp"));
     let told = world.explained(&P256.token(&endless)).await;
     assert_eq!(told, "token has a missing or malformed claim: 'exp'");
