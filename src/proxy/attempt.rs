@@ -46,7 +46,8 @@ impl Proxy {
             peer.options.read_timeout = Some(connection.at_the_latest(is_handshake));
         }
         if is_handshake {
-            peer.options.custom_l4 = Some(Arc::new(PatientConnect(upstream.connector())));
+            peer.options.custom_l4 =
+                Some(Arc::new(PatientConnect(upstream.connector(&ctx.attempts))));
             // Never one of the pooled connections, which are not patient.
             peer.group_key = UPGRADES;
         }

@@ -31,6 +31,9 @@ pub(super) use connect::HappyEyeballs;
 use connect::Miss;
 use health::Health;
 
+/// RFC 8305 section 5.
+const HEAD_START: Duration = Duration::from_millis(250);
+
 /// What an upstream sees as Host.
 #[derive(Debug, Clone)]
 pub enum HostHeader {
@@ -126,6 +129,8 @@ impl Upstream {
             let has_others = tried + 1 < targets.peers.len();
             peer.options.total_connection_timeout =
                 Some(allowance(left, peer.is_tls(), has_others));
+            // What has failed this request must not win its race again.
+            peer.options.custom_l4 = Some(Arc::new(self.connector(attempts)));
         }
         Some(peer)
     }
@@ -155,10 +160,14 @@ impl Upstream {
         attempts.miss(address, next, (now, self.settings.connect_timeout))
     }
 
-    /// How to connect to one of its addresses as long as these are its addresses.
-    pub(super) fn connector(&self) -> HappyEyeballs {
-        let addresses = self.targets.load().addresses.clone();
-        HappyEyeballs { addresses, health: Arc::clone(&self.health) }
+    /// How to connect to one of those of its addresses that have not been tried.
+    pub(super) fn connector(&self, attempts: &Attempts) -> HappyEyeballs {
+        self.racing(self.targets.load().addresses.without(attempts.tried()))
+    }
+
+    fn racing(&self, addresses: Addresses) -> HappyEyeballs {
+        let head_start = HEAD_START.min(self.settings.connect_timeout / 2);
+        HappyEyeballs { addresses, health: Arc::clone(&self.health), head_start }
     }
 
     fn turn(&self) -> usize {
@@ -175,8 +184,7 @@ impl Upstream {
         let mut peers: Vec<_> = found.iter().map(|addr| self.make_peer(*addr)).collect();
         // A single address has nobody to race with.
         if peers.len() > 1 {
-            let health = Arc::clone(&self.health);
-            let connector = Arc::new(HappyEyeballs { addresses: addresses.clone(), health });
+            let connector = Arc::new(self.racing(addresses.clone()));
             for peer in &mut peers {
                 let time = allowance(self.settings.connect_timeout, peer.is_tls(), true);
                 peer.options.total_connection_timeout = Some(time);

@@ -48,6 +48,11 @@ impl Addresses {
         Self(found.iter().map(address).collect())
     }
 
+    /// Those that were not `tried`.
+    pub(super) fn without(&self, tried: &[SocketAddr]) -> Self {
+        Self(self.0.iter().filter(|address| !tried.contains(&address.at)).cloned().collect())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr as InetAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::connectors::l4::Connect;
@@ -25,6 +26,8 @@ use super::race::race;
 pub(in crate::proxy) struct HappyEyeballs {
     pub(super) addresses: Addresses,
     pub(super) health: Arc<Health>,
+    /// How long an address is tried alone before the next one is too.
+    pub(super) head_start: Duration,
 }
 
 /// Why there is no connection to a peer, where that is known already.
@@ -55,7 +58,8 @@ impl HappyEyeballs {
             return Err(Error::new(ErrorType::ConnectError));
         };
         let order = self.addresses.order(peer);
-        match race(&order, &self.health, |at: InetAddr| TcpStream::connect(at)).await {
+        let connect = |at: InetAddr| TcpStream::connect(at);
+        match race(&order, &self.health, self.head_start, connect).await {
             Ok((winner, stream)) if winner == peer => Ok(stream),
             Ok((winner, _)) => Err(Miss::Elsewhere(winner).into()),
             Err(cause) => Err(Miss::Everywhere(cause).into()),

@@ -15,16 +15,14 @@ use futures::stream::FuturesUnordered;
 use super::addresses::Address;
 use super::health::Health;
 
-/// How long an address is tried alone before the next one is too.
-const HEAD_START: Duration = Duration::from_millis(250);
-
-/// Tries the addresses in this order, each a head start after the one before it, or at once when one
-/// has failed. Who has failed, or was overtaken, is reported.
+/// Tries the addresses in this order, each a `head_start` after the one before it, or at once when
+/// one has failed. Who has failed, or was overtaken, is reported.
 ///
 /// The first one is not reported when this is dropped before its end: whoever drops it does that.
 pub(super) async fn race<T, F>(
     order: &[Arc<Address>],
     health: &Health,
+    head_start: Duration,
     connect: impl Fn(SocketAddr) -> F,
 ) -> io::Result<(SocketAddr, T)>
 where
@@ -42,7 +40,7 @@ where
         }
         let ended = match waiting.len() {
             0 => attempts.next().await,
-            _ => match tokio::time::timeout(HEAD_START, attempts.next()).await {
+            _ => match tokio::time::timeout(head_start, attempts.next()).await {
                 Ok(ended) => ended,
                 Err(_) => continue,
             },

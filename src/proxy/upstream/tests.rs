@@ -85,6 +85,26 @@ fn a_failed_handshake_goes_to_each_address_once_and_all_share_the_time() {
 }
 
 #[test]
+fn what_has_failed_a_request_races_for_it_no_more() {
+    let mut story = Story::of("https://two.test", &[address(1), address(2), address(3)]);
+    let first = story.peer();
+    assert!(story.miss(&first, &Error::new(ErrorType::TLSHandshakeFailure)));
+    let second = story.peer();
+    let racing = story.upstream.connector(&story.attempts).addresses;
+    assert_eq!(racing.len(), 2);
+    assert!(racing.position(at(&first)).is_none() && racing.position(at(&second)).is_some());
+}
+
+#[test]
+fn a_short_time_to_connect_leaves_half_of_it_for_the_next_address() {
+    let mut settings = settings("http://two.test");
+    settings.connect_timeout = Duration::from_millis(200);
+    let failures = IntCounter::new("failures", "Failures.").unwrap();
+    let connector = Upstream::new(settings, failures).connector(&Attempts::default());
+    assert_eq!(connector.head_start, Duration::from_millis(100));
+}
+
+#[test]
 fn the_address_that_answered_instead_is_next_and_is_not_reported_twice() {
     let mut story = Story::of("http://two.test", &[address(1), address(2), address(3)]);
     for _ in 0..3 {

@@ -4,6 +4,7 @@ use prometheus::IntCounter;
 
 use super::*;
 use crate::clock::timer_now;
+use crate::proxy::upstream::HEAD_START;
 use crate::proxy::upstream::addresses::Addresses;
 
 /// What addresses do, by the last byte.
@@ -56,7 +57,7 @@ impl Course {
                 }
             }
         };
-        let (winner, octet) = race(&order, &self.health, connect).await?;
+        let (winner, octet) = race(&order, &self.health, HEAD_START, connect).await?;
         assert_eq!(winner, at(octet));
         Ok(octet)
     }
