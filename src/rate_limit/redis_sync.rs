@@ -20,8 +20,10 @@ mod settings;
 mod skew;
 mod status;
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::sync::watch;
 
 pub use fault::SyncFault;
@@ -89,7 +91,7 @@ impl RedisSync {
         period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = period.tick() => self.sync_once().await,
+                _ = period.tick() => self.sync_or_unwind().await,
                 () = shutdown::requested(&mut shutdown) => break,
             }
         }
@@ -99,6 +101,15 @@ impl RedisSync {
         if let Some(session) = &mut self.session {
             // Unannounced, the replica is forgotten some seconds later; nobody waits for that.
             let _ = session.sign_off(self.exchange.replica()).await;
+        }
+    }
+
+    /// One round; one that panics is an outage that lasts until a further run has a good one.
+    async fn sync_or_unwind(&mut self) {
+        // By itself the limiter would go on to admit whole limits that nobody shares any more.
+        if let Err(panic) = AssertUnwindSafe(self.sync_once()).catch_unwind().await {
+            self.note_outage(&SyncFault::Panicked);
+            resume_unwind(panic);
         }
     }
 
@@ -189,7 +200,6 @@ impl RedisSync {
         let now = self.clock.now();
         self.session = None;
         self.backoff.failed(now);
-        self.exchange.drop_expired(&self.limiter, now);
         let replicas = self.status.replicas();
         self.limiter.set_share(Share::one_of(replicas));
         if self.status.begin_outage(now) {
@@ -199,10 +209,11 @@ impl RedisSync {
                 url = self.settings.redacted_url(),
                 replicas,
                 effect = "counting locally, with this replica's share of every limit",
-                hint = "ensure that Redis is running and REDIS_URL is correct",
+                hint = fault.hint(),
                 "Rate limiting skipped"
             );
         }
+        self.exchange.drop_expired(&self.limiter, now);
     }
 }
 

@@ -144,7 +144,10 @@ impl Exchange {
         let chunk = self.pending.len().min(CHUNK);
         let mut told = Vec::with_capacity(chunk);
         let mut pipeline = Pipeline::with_capacity(chunk * 6);
-        for window in self.pending.drain(..chunk) {
+        // One by one: after a panic the rest is still pending.
+        while told.len() < chunk
+            && let Some(window) = self.pending.pop_front()
+        {
             let Some(limit) = limiter.limit(window.limit_id()) else { continue };
             let told_now = Told::new(window, limit, at, self.closes_after);
             told_now.write(&mut pipeline, limit, &self.keyspace, &self.replica);

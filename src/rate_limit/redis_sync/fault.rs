@@ -33,6 +33,9 @@ pub enum SyncFault {
         /// What could not be read.
         cause: String,
     },
+    /// A round ended half-way; the panic itself is told where all are.
+    #[error("the exchange with redis panicked")]
+    Panicked,
 }
 
 impl SyncFault {
@@ -54,6 +57,13 @@ impl SyncFault {
             return Self::Unreachable { source: error };
         }
         Self::Unexpected { cause: excerpt(&error.to_string()) }
+    }
+
+    pub(super) const fn hint(&self) -> &'static str {
+        match self {
+            Self::Panicked => "report the panic above; the exchange is started again by itself",
+            _ => "ensure that Redis is running and REDIS_URL is correct",
+        }
     }
 
     pub(super) fn refused(error: &ServerError) -> Self {

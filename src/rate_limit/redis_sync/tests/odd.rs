@@ -3,21 +3,10 @@
 use super::stub::Stub;
 use super::*;
 
-const BOB: KeyRef<'static> = KeyRef::Text("bob");
-
 /// The key of the only window that is told under this limit.
 async fn counts_key(redis: &Server) -> String {
     let keys = redis.keys().await;
     keys.into_iter().find(|key| key.contains(":limit:")).unwrap()
-}
-
-async fn two_that_know_each_other(redis: &Server) -> [Replica; 2] {
-    let mut replicas = [Replica::of(&redis.url()), Replica::of(&redis.url())];
-    sync_all(&mut replicas).await;
-    replicas.iter().for_each(Replica::wait_out_the_backoff);
-    sync_all(&mut replicas).await;
-    assert_eq!(replicas.each_ref().map(|replica| replica.state().replicas), [2, 2]);
-    replicas
 }
 
 #[tokio::test]
