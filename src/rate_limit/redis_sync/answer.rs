@@ -7,6 +7,9 @@ use redis::Value;
 
 use super::fault::SyncFault;
 
+/// More than there can be replicas in the life of a window, restarted ones among them.
+pub(super) const MAX_FIELDS: usize = 1_024;
+
 /// Why something about one key could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Odd {
@@ -19,6 +22,9 @@ pub(super) enum Odd {
     /// One field at least; the others were read.
     #[error("a field holds something else than a count")]
     NoCount,
+    /// Nobody reads them all.
+    #[error("more fields are stored there than replicas can have written")]
+    TooManyFields,
 }
 
 /// What all replicas together told about one key in one window.
@@ -31,21 +37,18 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Reads the answers to so many commands about one key, the last of which lists its fields.
+    /// Reads the answers to so many commands about one key, the last of which scans its fields.
     pub(super) fn of(
         answers: &mut impl Iterator<Item = Value>,
         commands: usize,
     ) -> Result<Self, SyncFault> {
-        let unread = |odd| Self { total: None, odd: Some(odd) };
-        Ok(match last(answers.by_ref().take(commands))? {
-            Ok(Value::Array(fields)) => Self::sum(&fields),
-            Ok(_) => unread(Odd::WrongForm),
-            Err(odd) => unread(odd),
-        })
+        let scanned = last(answers.by_ref().take(commands))?;
+        let sum = scanned.and_then(|scan| fields(&scan).map(Self::sum));
+        Ok(sum.unwrap_or_else(|odd| Self { total: None, odd: Some(odd) }))
     }
 
-    fn sum(fields: &[Value]) -> Self {
-        let counts = fields.iter().filter_map(count);
+    fn sum(fields: &[[Value; 2]]) -> Self {
+        let counts = fields.iter().filter_map(|[_, value]| count(value));
         let odd = (counts.clone().count() < fields.len()).then_some(Odd::NoCount);
         Self { total: Some(counts.fold(0, u64::saturating_add)), odd }
     }
@@ -57,6 +60,15 @@ pub(super) fn members(answers: impl Iterator<Item = Value>) -> Result<Result<u32
         let members = count(&answer).and_then(|members| u32::try_from(members).ok());
         members.ok_or(Odd::WrongForm)
     }))
+}
+
+/// Names and values, from a scan that had room for all of them.
+fn fields(scan: &Value) -> Result<&[[Value; 2]], Odd> {
+    let Value::Array(parts) = scan else { return Err(Odd::WrongForm) };
+    let [cursor, Value::Array(fields)] = parts.as_slice() else { return Err(Odd::WrongForm) };
+    let (fields, []) = fields.as_chunks() else { return Err(Odd::WrongForm) };
+    let is_whole = count(cursor).ok_or(Odd::WrongForm)? == 0;
+    if is_whole && fields.len() <= MAX_FIELDS { Ok(fields) } else { Err(Odd::TooManyFields) }
 }
 
 fn last(answers: impl Iterator<Item = Value>) -> Result<Result<Value, Odd>, SyncFault> {
@@ -91,9 +103,14 @@ mod tests {
         redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap()
     }
 
+    fn scanned(cursor: &str, values: Vec<Value>) -> Value {
+        let fields = values.into_iter().flat_map(|value| [bulk("replica"), value]).collect();
+        Value::Array(vec![bulk(cursor), Value::Array(fields)])
+    }
+
     #[test]
     fn good_fields_count_beside_odd_ones() {
-        for (fields, total, odd) in [
+        for (values, total, odd) in [
             (vec![], 0, None),
             (vec![bulk("5"), bulk("7")], 12, None),
             (vec![bulk("5"), bulk("abc")], 5, Some(Odd::NoCount)),
@@ -102,7 +119,7 @@ mod tests {
             (vec![bulk("18446744073709551615"), bulk("1")], u64::MAX, None),
             (vec![Value::Array(vec![bulk("5")]), Value::Nil], 0, Some(Odd::NoCount)),
         ] {
-            let mut answers = [Value::Int(1), Value::Int(1), Value::Array(fields)].into_iter();
+            let mut answers = [Value::Int(1), Value::Int(1), scanned("0", values)].into_iter();
             let reading = Reading::of(&mut answers, 3).unwrap();
             assert_eq!(reading, Reading { total: Some(total), odd });
         }
@@ -117,12 +134,20 @@ mod tests {
             (Value::Okay, Odd::WrongForm),
             (bulk("5"), Odd::WrongForm),
             (Value::Map(vec![(bulk("a"), bulk("5"))]), Odd::WrongForm),
+            (Value::Array(vec![]), Odd::WrongForm),
+            (Value::Array(vec![bulk("0")]), Odd::WrongForm),
+            (Value::Array(vec![bulk("0"), bulk("5")]), Odd::WrongForm),
+            (Value::Array(vec![bulk("0"), Value::Array(vec![bulk("5")])]), Odd::WrongForm),
+            (scanned("x", vec![bulk("5")]), Odd::WrongForm),
+            (scanned("7", vec![bulk("5")]), Odd::TooManyFields),
+            (scanned("0", vec![bulk("5"); MAX_FIELDS + 1]), Odd::TooManyFields),
         ];
         for (answer, expected) in odd {
-            let mut answers = [answer, Value::Array(vec![bulk("5")])].into_iter();
+            let mut answers = [answer, scanned("0", vec![bulk("5"); MAX_FIELDS])].into_iter();
             let first = Reading::of(&mut answers, 1).unwrap();
             assert_eq!(first, Reading { total: None, odd: Some(expected) });
-            assert_eq!(Reading::of(&mut answers, 1).unwrap().total, Some(5));
+            let second = Reading::of(&mut answers, 1).unwrap();
+            assert_eq!(second, Reading { total: Some(5 * 1_024), odd: None });
         }
     }
 

@@ -12,7 +12,7 @@ use super::super::epoch::EpochMillis;
 use super::super::limit::Limit;
 use super::super::local::Limiter;
 use super::super::window::Window;
-use super::answer::{Odd, Reading};
+use super::answer::{MAX_FIELDS, Odd, Reading};
 use super::fault::SyncFault;
 use super::keyspace::Keyspace;
 use super::odd_keys::OddKeys;
@@ -24,6 +24,10 @@ const CHUNK: usize = 1_000;
 
 /// Round trips per round; what is left waits for the next one.
 const MAX_CHUNKS: usize = 50;
+
+/// How much of a hash is read: all of it unless there are too many fields. Redis before 7.2 counts
+/// names and values.
+const SCANNED: usize = 2 * (MAX_FIELDS + 1);
 
 /// How long the previous window's counts may still change: others tell their last ones one interval
 /// after its end, and a lost round later.
@@ -185,7 +189,7 @@ impl Told {
                 pipeline.cmd("HSET").arg(&key).arg(replica).arg(count);
                 pipeline.cmd("PEXPIRE").arg(&key).arg(expiry);
             }
-            pipeline.cmd("HVALS").arg(&key);
+            pipeline.cmd("HSCAN").arg(&key).arg(0).arg("COUNT").arg(SCANNED);
         };
         add(self.index, self.own.current());
         if self.with_previous {

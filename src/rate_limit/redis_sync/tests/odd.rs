@@ -50,6 +50,48 @@ async fn a_key_that_cannot_be_read_is_counted_by_shares_and_all_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_hash_of_more_fields_than_replicas_is_not_read_whole_and_all_others_go_on() {
+    let log = Log::capture();
+    let redis = Server::start();
+    let mut replicas = two_that_know_each_other(&redis).await;
+    assert_eq!(replicas.each_ref().map(|replica| replica.admitted(ALICE, 10)), [10, 10]);
+    sync_all(&mut replicas).await;
+    let key = counts_key(&redis).await;
+    let plant = async |fields: std::ops::Range<usize>| {
+        let script = "for i = ARGV[1], ARGV[2] do redis.call('HSET', KEYS[1], i, 0) end";
+        let (first, last) = (fields.start.to_string(), (fields.end - 1).to_string());
+        redis.command(&["EVAL", script, "1", &key, &first, &last]).await;
+    };
+    let odd = |replicas: &[Replica; 2]| {
+        replicas.each_ref().map(|replica| replica.metrics.odd_answers.get())
+    };
+
+    plant(0..1_022).await;
+    assert_eq!(replicas[0].admitted(ALICE, 1), 1);
+    replicas[0].sync.sync_once().await;
+    assert_eq!(replicas[0].remaining(ALICE), 79);
+    assert_eq!(odd(&replicas), [0, 0], "as many as there may be");
+
+    for thousands in 1..100 {
+        plant(thousands * 1_000..(thousands + 1) * 1_000).await;
+    }
+    let sent = redis.sent().await;
+    assert_eq!(replicas[0].admitted(BOB, 60), 60);
+    assert_eq!(replicas.each_ref().map(|replica| replica.admitted(ALICE, 1)), [1, 1]);
+    sync_all(&mut replicas).await;
+    replicas[1].admitted(BOB, 1);
+    sync_all(&mut replicas).await;
+    assert!(replicas.iter().all(|replica| replica.state().connected), "{}", log.text());
+    assert_eq!(odd(&replicas), [1, 1]);
+    assert_eq!(log.lines(&format!("\"key\":\"{key}\"")), 2, "once by each: {}", log.text());
+    assert_eq!(replicas[1].remaining(BOB), 39);
+    let shares = replicas.each_ref().map(|replica| replica.admitted(ALICE, 1_000));
+    assert_eq!(shares, [38, 39]);
+    let sent = redis.sent().await - sent;
+    assert!(sent < 500_000, "{sent} bytes");
+}
+
+#[tokio::test]
 async fn a_field_that_is_no_count_costs_nobody_anything() {
     for odd in ["abc", "-1", "1.5", "123456789012345678901234", ""] {
         let log = Log::capture();
@@ -101,7 +143,7 @@ async fn a_key_of_replicas_that_is_something_else_leaves_their_number_and_expire
 async fn whatever_speaks_as_redis_neither_lifts_a_limit_nor_stops_a_request() {
     let deep = b"*1\r\n".repeat(500);
     let wordy = format!("-ERR {}\r\n", "x".repeat(100_000));
-    let answers: [Option<&[u8]>; 22] = [
+    let answers: [Option<&[u8]>; 27] = [
         Some(b":5\r\n"),
         Some(b":-5\r\n"),
         Some(b":99999999999999999999\r\n"),
@@ -120,6 +162,11 @@ async fn whatever_speaks_as_redis_neither_lifts_a_limit_nor_stops_a_request() {
         Some(b"*5\r\n$1\r\n1"),
         Some(b"*1000000000\r\n"),
         Some(b"$1000000000\r\nx"),
+        Some(b"*2\r\n$1\r\n0\r\n*1\r\n$1\r\n5\r\n"),
+        Some(b"*2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
+        Some(b"*2\r\n$1\r\n9\r\n*2\r\n$1\r\na\r\n$1\r\n5\r\n"),
+        Some(b"*2\r\n$1\r\n0\r\n*1000000000\r\n"),
+        Some(b"*2\r\n*0\r\n*0\r\n"),
         Some(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
         Some(&deep),
         Some(wordy.as_bytes()),
@@ -129,9 +176,9 @@ async fn whatever_speaks_as_redis_neither_lifts_a_limit_nor_stops_a_request() {
     let silence: &[u8] = b"";
     let all = answers.iter().copied().chain([Some(silence)]);
     // Whose answers are only looked at for errors.
-    let of_writes = [answers[10], answers[14], answers[18], Some(silence), None];
+    let of_writes = [answers[10], answers[14], answers[23], Some(silence), None];
     let cases =
-        ["TIME", "ZCARD", "HVALS"].into_iter().flat_map(|name| all.clone().map(move |a| (name, a)));
+        ["TIME", "ZCARD", "HSCAN"].into_iter().flat_map(|name| all.clone().map(move |a| (name, a)));
     let writes =
         ["ZADD", "HSET", "PEXPIRE"].into_iter().flat_map(|name| of_writes.map(|a| (name, a)));
     for (command, answer) in cases.chain(writes) {

@@ -69,6 +69,13 @@ impl Server {
         self.query(&["KEYS", "*"]).await
     }
 
+    /// Bytes of all its answers.
+    pub(super) async fn sent(&self) -> u64 {
+        let stats: String = self.query(&["INFO", "stats"]).await;
+        let sent = stats.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+        sent.unwrap().parse().unwrap()
+    }
+
     /// What all replicas together told about a key.
     pub(super) async fn total(&self, fingerprint: [u8; 16]) -> u64 {
         let suffix = format!("{:032x}", u128::from_be_bytes(fingerprint));

@@ -105,7 +105,7 @@ impl Script {
             }
             "CONFIG" => "*2\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n".to_owned(),
             "CLIENT" => "+OK\r\n".to_owned(),
-            "HVALS" => "*0\r\n".to_owned(),
+            "HSCAN" => "*2\r\n$1\r\n0\r\n*0\r\n".to_owned(),
             _ => ":1\r\n".to_owned(),
         };
         Some(answer.into_bytes())
