@@ -87,6 +87,9 @@ impl Session {
         announce.cmd("ZADD").arg(key).arg(server_millis).arg(replica);
         let dead = server_millis.saturating_sub(gone_after);
         announce.cmd("ZREMRANGEBYSCORE").arg(key).arg("-inf").arg(dead);
+        // Signs of life from before Redis' clock was set back; whoever lives gives another one.
+        let ahead = server_millis.saturating_add(gone_after);
+        announce.cmd("ZREMRANGEBYSCORE").arg(key).arg(format!("({ahead}")).arg("+inf");
         // What somebody else has put there is not kept alive.
         if !self.is_taken {
             announce.cmd("PEXPIRE").arg(key).arg(gone_after.saturating_mul(12));

@@ -272,3 +272,34 @@ async fn a_redis_that_may_evict_is_warned_about_once() {
     assert!(replica.state().connected);
     assert_eq!(log.lines("set maxmemory-policy to noeviction"), 1);
 }
+
+#[tokio::test]
+async fn a_replica_that_died_before_redis_clock_was_set_back_is_no_longer_counted() {
+    let redis = Server::start();
+    let mut replicas = [Replica::of(&redis.url()), Replica::of(&redis.url())];
+    let key = "ag:v1:store:replicas";
+    let (seconds, _): (u64, u64) = redis.query(&["TIME"]).await;
+    let sign_on = async |millis: u64, replica: &str| {
+        redis.command(&["ZADD", key, &millis.to_string(), replica]).await;
+    };
+    sign_on(seconds * 1_000, "dead").await;
+    sync_all(&mut replicas).await;
+    assert_eq!(replicas[1].state().replicas, 3);
+
+    let before_the_step = (seconds + 3_600) * 1_000;
+    let alive = replicas.each_ref().map(|replica| replica.sync.exchange.replica().to_owned());
+    for replica in ["dead", &alive[0], &alive[1]] {
+        sign_on(before_the_step, replica).await;
+    }
+    // In steps that are none of Redis' clock for the replicas.
+    for _ in 0..7 {
+        for replica in &replicas {
+            replica.clock.advance(Duration::from_secs(1));
+        }
+        sync_all(&mut replicas).await;
+    }
+    assert_eq!(replicas.each_ref().map(|replica| replica.state().replicas), [2, 2]);
+    let signs: Vec<(String, u64)> = redis.query(&["ZRANGE", key, "0", "-1", "WITHSCORES"]).await;
+    assert_eq!(signs.len(), 2);
+    assert!(signs.iter().all(|(name, at)| alive.contains(name) && *at < before_the_step));
+}
