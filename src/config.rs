@@ -182,4 +182,6 @@ fn apply(value: &mut Value, overrides: &Overrides) {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::clock::{Clock, Now};
+use crate::config::testing::environment;
 use crate::config::{self, Overrides};
 use crate::proxy::entrance::Entrance;
 
@@ -27,18 +28,7 @@ impl Clock for BrokenClock {
 }
 
 fn settings() -> Settings {
-    let lookup = |name: &str| {
-        let value = match name {
-            "OPENFGA_URL" | "ZITADEL_ISSUER_URL" | "ZITADEL_API_URL" | "UPSTREAM_URL" => {
-                "http://127.0.0.1:9"
-            }
-            "OPENFGA_STORE_ID" => "01HXXXXXXXXXXXXXXXXXXXXXXX",
-            "REDIS_URL" | "ALLOWED_ORIGINS" => "",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    };
-    config::parse("", &Overrides::default(), &lookup).unwrap()
+    config::parse("", &Overrides::default(), &environment).unwrap()
 }
 
 /// Sends a head on a connection of its own and reads until that is closed.

@@ -4,21 +4,16 @@ use pingora::server::ShutdownWatch;
 
 use super::*;
 use crate::app::house::House;
+use crate::config::testing::environment;
 use crate::config::{self, Overrides, Settings};
 use crate::telemetry::Sink;
 
 /// A gateway with everything that has a job: a server that decides, Redis, an upstream by name.
 fn settings() -> Settings {
-    let lookup = |name: &str| {
-        let value = match name {
-            "UPSTREAM_URL" => "http://localhost:9",
-            "OPENFGA_URL" | "ZITADEL_ISSUER_URL" | "ZITADEL_API_URL" => "http://127.0.0.1:9",
-            "OPENFGA_STORE_ID" => "01HXXXXXXXXXXXXXXXXXXXXXXX",
-            "REDIS_URL" => "redis://127.0.0.1:9/",
-            "ALLOWED_ORIGINS" => "",
-            _ => return None,
-        };
-        Some(value.to_owned())
+    let lookup = |name: &str| match name {
+        "UPSTREAM_URL" => Some("http://localhost:9".to_owned()),
+        "REDIS_URL" => Some("redis://127.0.0.1:9/".to_owned()),
+        _ => environment(name),
     };
     config::parse("", &Overrides::default(), &lookup).unwrap()
 }
