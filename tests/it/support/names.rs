@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::gateway::Plan;
+use super::{SOON, eventually};
 
 /// What the gateway's libc finds instead of what the machine knows.
 #[derive(Debug)]
@@ -69,10 +70,14 @@ pub struct Swallower {
 
 impl Swallower {
     pub async fn listen(address: Ipv4Addr, port: u16) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        socket.bind((address, port).into()).unwrap();
-        let listener = socket.listen(0).unwrap();
+        // Whoever listened there before may be about to leave.
+        let listener = eventually("the address is free", SOON, async || {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_reuseaddr(true).unwrap();
+            socket.bind((address, port).into()).ok()?;
+            socket.listen(0).ok()
+        })
+        .await;
         let mut queued = Vec::new();
         let knock = || timeout(Duration::from_millis(500), TcpStream::connect((address, port)));
         while let Ok(stream) = knock().await {
