@@ -24,7 +24,7 @@ mod watch;
 
 pub use error::{Fault, FileFault, RuleError, RuleErrors};
 pub use file::{Consistency, EncodedSlashes, OnUnavailable};
-pub use host::HostError;
+pub use host::{HostError, check_authority};
 pub use host_pattern::HostPattern;
 pub use known_hosts::KnownHosts;
 pub use object::{BadObject, CheckTemplate, ObjectError, ObjectTemplate};

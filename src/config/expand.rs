@@ -56,14 +56,20 @@ pub fn join(parent: &str, name: &str) -> String {
 fn substitute(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        let (before, from) = rest.split_at(start);
+    while let Some((before, body)) = rest.split_once("${") {
+        if let Some(before) = before.strip_suffix('$') {
+            out.push_str(before);
+            out.push_str("${");
+            rest = body;
+            continue;
+        }
         out.push_str(before);
-        let body = from.trim_start_matches("${");
-        let end = body.find('}').ok_or("a placeholder lacks its closing brace")?;
-        let (name, after) = body.split_at(end);
+        let (name, after) = body.split_once('}').ok_or("a placeholder lacks its closing brace")?;
+        if name.contains("${") {
+            return Err("a placeholder cannot stand in another one".to_owned());
+        }
         out.push_str(&resolve(name, lookup)?);
-        rest = after.strip_prefix('}').unwrap_or(after);
+        rest = after;
     }
     out.push_str(rest);
     Ok(out)
@@ -180,9 +186,19 @@ mod tests {
 
     #[test]
     fn a_malformed_placeholder_is_refused() {
-        for text in ["${", "${LIMIT", "${}", "${1A}", "${A B}"] {
+        for text in ["${", "${LIMIT", "${}", "${1A}", "${A B}", "${${LIMIT}", "${NONE:-${LIMIT}}"] {
             let (_, problems) = expanded(json!(text), &json!({"type": "string"}));
             assert_eq!(problems.len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn two_dollar_signs_stand_for_one_that_is_meant() {
+        let cases =
+            [("$${LIMIT}", "${LIMIT}"), ("a$${b}${LIMIT}", "a${b}250"), ("$$", "$$"), ("$a", "$a")];
+        for (text, expected) in cases {
+            let (got, problems) = expanded(json!(text), &json!({"type": "string"}));
+            assert_eq!((got, problems.len()), (json!(expected), 0), "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 pub fn lay(defaults: &Value, over: Value) -> Value {
     let mut base = defaults.clone();
     let Value::Object(mut over) = over else { return base };
-    if let Some(issuers) = over.remove("issuers") {
+    if let Some(issuers) = over.remove("issuers").filter(|issuers| !issuers.is_null()) {
         set(&mut base, "issuers", lay_issuers(defaults, issuers));
     }
     if let Some(upstreams) = over.get_mut("upstreams") {

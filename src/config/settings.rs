@@ -225,6 +225,13 @@ impl Findings {
             .collect()
     }
 
+    /// Zero means off for some servers, and at once for others.
+    fn refuse_zero(&mut self, section: &str, spans: &[(&str, file::Span)]) {
+        for (name, _) in spans.iter().filter(|(_, span)| span.0.is_zero()) {
+            self.add(format!("{section}.{name}"), "must not be zero");
+        }
+    }
+
     /// Whether anything below `key` is known to be wrong.
     fn is_broken(&self, key: &str) -> bool {
         self.problems.iter().any(|problem| problem.key.starts_with(key))

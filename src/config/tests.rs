@@ -170,3 +170,51 @@ fn every_mistake_in_where_tokens_are_looked_for_is_told() {
     let companion = "websocket_prefix: bearer., websocket_companion: bearer.x";
     assert!(told(companion).starts_with("credentials.websocket_companion: must not"));
 }
+
+#[test]
+fn no_wait_may_be_zero() {
+    for key in [
+        "server.keepalive_timeout",
+        "server.header_timeout",
+        "server.read_timeout",
+        "server.write_timeout",
+        "openfga.timeout",
+        "upstreams.app.connect_timeout",
+        "upstreams.app.read_timeout",
+        "upstreams.app.write_timeout",
+    ] {
+        let nested = key.split('.').rev();
+        let nested = nested.fold("0s".to_owned(), |value, name| format!("{{{name}: {value}}}"));
+        assert_eq!(problems(&nested), format!("{key}: must not be zero"));
+    }
+    let text = "issuers: [{introspection: {timeout: 0s}}]";
+    assert_eq!(problems(text), "issuers[0].introspection.timeout: must not be zero");
+}
+
+#[test]
+fn a_section_left_blank_is_as_shipped() {
+    for section in ["server", "issuers", "upstreams", "limits", "openfga"] {
+        assert_eq!(problems(&format!("{section}:")), "", "{section}");
+    }
+}
+
+#[test]
+fn an_upstream_s_host_is_a_host() {
+    for host in ["client", "upstream", "app.example", "app.example:8080", "https://app.example"] {
+        assert_eq!(problems(&format!("upstreams: {{app: {{host: '{host}'}}}}")), "", "{host}");
+    }
+    for host in [
+        "foo bar",
+        "ftp://app.example",
+        "http://user:secret@app.example",
+        "http://app.example/path",
+        "http://app.example?query",
+        "app.example:port",
+        "user@app.example",
+        "app.example/path",
+    ] {
+        let told = problems(&format!("upstreams: {{app: {{host: '{host}'}}}}"));
+        assert!(told.starts_with("upstreams.app.host: is not"), "{host}: {told}");
+        assert!(!told.contains("secret"), "{told}");
+    }
+}

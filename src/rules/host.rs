@@ -73,6 +73,11 @@ impl<'a> Authority<'a> {
     }
 }
 
+/// Whether `text` is a host, with or without a port.
+pub fn check_authority(text: &str) -> Result<(), HostError> {
+    Authority::parse(text.as_bytes()).map(drop)
+}
+
 /// Parses a host that has no port, as rules write it.
 pub(super) fn parse_host(text: &str) -> Result<Cow<'_, str>, HostError> {
     let authority = Authority::parse(text.as_bytes())?;

@@ -28,6 +28,15 @@ pub(super) fn server(server: &file::Server, found: &mut Findings) -> Option<Serv
         found
             .add("server.name", format!("{:?} is not a name of letters, digits, -._", server.name));
     }
+    found.refuse_zero(
+        "server",
+        &[
+            ("keepalive_timeout", server.keepalive_timeout),
+            ("header_timeout", server.header_timeout),
+            ("read_timeout", server.read_timeout),
+            ("write_timeout", server.write_timeout),
+        ],
+    );
     let threads = match server.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -161,6 +170,7 @@ fn introspection(
     introspection: &file::Introspection,
     found: &mut Findings,
 ) -> Option<IntrospectionSettings> {
+    found.refuse_zero(&format!("{key}.introspection"), &[("timeout", introspection.timeout)]);
     let client_id = optional(&introspection.client_id)?;
     let Some(secret) = optional(&introspection.client_secret) else {
         found.add(
@@ -206,9 +216,7 @@ pub(super) fn openfga(openfga: &file::OpenFga, found: &mut Findings) -> Option<O
             ),
         );
     }
-    if openfga.timeout.0.is_zero() {
-        found.add("openfga.timeout", "must not be zero");
-    }
+    found.refuse_zero("openfga", &[("timeout", openfga.timeout)]);
     Some(OpenFga {
         client: OpenFgaSettings {
             url: url?,

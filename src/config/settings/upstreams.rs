@@ -10,6 +10,7 @@ use super::Findings;
 use super::parts::http_url;
 use crate::config::file;
 use crate::proxy::upstream::{HostHeader, UpstreamSettings};
+use crate::rules::check_authority;
 
 /// Upstreams that other parts rely on.
 const UPSTREAMS: [&str; 3] = ["app", "zitadel", "openfga"];
@@ -37,14 +38,14 @@ pub(super) fn upstreams(
                 ),
             );
         }
-        let spans = [
-            ("connect_timeout", upstream.connect_timeout),
-            ("read_timeout", upstream.read_timeout),
-            ("write_timeout", upstream.write_timeout),
-        ];
-        for (name, _) in spans.iter().filter(|(_, span)| span.0.is_zero()) {
-            found.add(format!("{key}.{name}"), "must not be zero");
-        }
+        found.refuse_zero(
+            &key,
+            &[
+                ("connect_timeout", upstream.connect_timeout),
+                ("read_timeout", upstream.read_timeout),
+                ("write_timeout", upstream.write_timeout),
+            ],
+        );
         let host = found.take(format!("{key}.host"), host_header(&upstream.host, &url))?;
         let authority = HeaderValue::from_str(&authority_of(&url));
         Some(UpstreamSettings {
@@ -68,16 +69,29 @@ fn host_header(text: &str, url: &Url) -> Result<HostHeader, String> {
         "client" => return Ok(HostHeader::Client),
         "upstream" => (authority_of(url), None),
         _ if text.contains("://") => {
-            let url =
-                Url::parse(text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+            let url = Url::parse(text).ok().filter(is_bare).ok_or_else(not_a_host)?;
             (authority_of(&url), Some(if url.scheme() == "https" { "https" } else { "http" }))
         }
         name => (name.to_owned(), None),
     };
-    let value = HeaderValue::from_str(&authority).ok().filter(|value| !value.is_empty());
-    value
-        .map(|host| HostHeader::Fixed { host, scheme })
-        .ok_or_else(|| format!("{text:?} is not a host"))
+    check_authority(&authority).map_err(|_| not_a_host())?;
+    let host = HeaderValue::from_str(&authority).map_err(|_| not_a_host())?;
+    Ok(HostHeader::Fixed { host, scheme })
+}
+
+/// Not told as it was written: it may hold a password.
+fn not_a_host() -> String {
+    "is not client, upstream, a host like app.example:8080, or that with http:// or https://".into()
+}
+
+/// Whether it says nothing beside scheme, host and port.
+fn is_bare(url: &Url) -> bool {
+    let has_more = !url.username().is_empty()
+        || url.password().is_some()
+        || url.path() != "/"
+        || url.query().is_some()
+        || url.fragment().is_some();
+    matches!(url.scheme(), "http" | "https") && !has_more
 }
 
 fn authority_of(url: &Url) -> String {
