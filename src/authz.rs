@@ -122,6 +122,8 @@ pub enum Source {
     Stale,
     /// Computed by the engine in this process.
     Embedded,
+    /// Nobody: nobody could decide, and the rule lets pass then.
+    Nobody,
 }
 
 /// OpenFGA's answer.

@@ -225,7 +225,7 @@ impl Gate {
         let addr = request.client.addr;
         let failures = self.limits.failed_authentications;
         if let Err(exceeded) = self.limiter.peek(failures, KeyRef::Client(addr), now) {
-            return Err(refuse(Reason::ClientLimited, failures, exceeded, known));
+            return Err(refuse(Reason::TooManyFailures, failures, exceeded, known));
         }
         let Some(_verifying) = self.verifying.try_enter(KeyRef::Client(addr), MAX_VERIFYING) else {
             // They wait for the issuer: its slowness is no fault of the client.
@@ -322,7 +322,7 @@ impl Gate {
                 Err(Reason::AuthorizationUnavailable.into())
             }
             Err(CheckFault::Overloaded) => Err(Reason::Overloaded.into()),
-            Err(_) if rule.on_unavailable() == OnUnavailable::Allow => Ok(None),
+            Err(_) if rule.on_unavailable() == OnUnavailable::Allow => Ok(Some(Source::Nobody)),
             Err(_) => Err(Reason::AuthorizationUnavailable.into()),
         }
     }

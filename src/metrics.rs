@@ -53,6 +53,8 @@ pub struct Metrics {
     pub checks: IntCounter,
     /// Of the exchange with Redis.
     pub exchange: ExchangeMetrics,
+    /// Requests let through by a decision that was old, or by none.
+    pub doubtful_passes: IntCounterVec,
     /// Panics, wherever they were caught.
     pub panics: IntCounter,
     /// Of what is remembered between requests.
@@ -151,6 +153,11 @@ impl Metrics {
                 "1 while tokens can be verified: every issuer's keys are loaded and young enough.",
             )?,
             exchange: ExchangeMetrics::new(&registry)?,
+            doubtful_passes: counter_vec(
+                "auth_gateway_doubtful_passes_total",
+                "Requests let through while nobody could decide, by an old decision or the rule's leniency.",
+                &["decision"],
+            )?,
             panics: counter(
                 "auth_gateway_panics_total",
                 "Faults of the gateway itself that ended a request or a job; each is a line in the log.",

@@ -41,8 +41,7 @@ impl Admission {
         &self.standings
     }
 
-    /// Where the decision came from; `None` when OpenFGA had no part in it, or could not answer and
-    /// the rule allows that.
+    /// Where the decision came from; `None` when OpenFGA had no part in it.
     pub fn decided(&self) -> Option<Source> {
         self.decided
     }

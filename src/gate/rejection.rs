@@ -90,6 +90,8 @@ reasons! {
     UriTooLong = 414 "uri_too_long" "The request target is too long";
     /// The address has used up its limit.
     ClientLimited = 429 "client_limited" "Too many requests from this address";
+    /// The address has sent too many tokens that were refused.
+    TooManyFailures = 429 "too_many_failures" "Too many refused tokens from this address";
     /// The principal has used up its limit.
     PrincipalLimited = 429 "principal_limited" "Too many requests";
     /// More headers than allowed.

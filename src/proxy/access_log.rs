@@ -106,6 +106,7 @@ pub const fn decision_word(source: Source) -> &'static str {
         Source::Fresh => "fresh",
         Source::Stale => "stale",
         Source::Embedded => "embedded",
+        Source::Nobody => "unavailable",
     }
 }
 

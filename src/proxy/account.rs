@@ -7,10 +7,11 @@ use pingora::prelude::Error;
 use pingora_proxy::Session;
 
 use super::Proxy;
-use super::access_log::{self, Line};
+use super::access_log::{Line, decision_word};
 use super::connection::{Connection, Overdue};
 use super::context::{Context, Outcome};
-use crate::gate::Reason;
+use crate::authz::Source;
+use crate::gate::{Admission, Reason};
 use crate::metrics::NO_RULE;
 use crate::telemetry::Sink;
 
@@ -25,6 +26,11 @@ impl Proxy {
         match rule {
             Some(rule) => rule.metrics.observe(status, took.as_secs_f64()),
             None => self.metrics.count_unruled(status),
+        }
+        if let Some(doubtful @ (Source::Stale | Source::Nobody)) =
+            ctx.admission().and_then(Admission::decided)
+        {
+            self.metrics.doubtful_passes.with_label_values(&[decision_word(doubtful)]).inc();
         }
     }
 
@@ -70,7 +76,7 @@ impl Proxy {
             rule: rule.map_or(NO_RULE, |rule| rule.id()),
             outcome,
             user: caller.map(|caller| caller.principal.user()),
-            decision: decided.map(access_log::decision_word),
+            decision: decided.map(decision_word),
             upstream: self.upstream(ctx).map(|upstream| &*upstream.settings.name),
             error: error.as_deref(),
         };

@@ -12,6 +12,7 @@ use pingora::http::ResponseHeader;
 use pingora::prelude::{Error, ErrorType};
 use pingora_proxy::Session;
 
+use super::access_log::decision_word;
 use super::context::Context;
 use super::headers::X_REQUEST_ID;
 use super::keepalive::admit_losses;
@@ -218,8 +219,9 @@ impl Proxy {
         self.cors.overrule(ctx.origin.as_ref(), headers);
         let Some(admission) = ctx.admission() else { return };
         limit_headers::write(&self.limiter, admission.standings(), headers);
-        if admission.decided() == Some(Source::Stale) {
-            headers.insert("x-authorization-decision", HeaderValue::from_static("stale"));
+        if let Some(doubtful @ (Source::Stale | Source::Nobody)) = admission.decided() {
+            let word = HeaderValue::from_static(decision_word(doubtful));
+            headers.insert("x-authorization-decision", word);
         }
     }
 }

@@ -7,7 +7,7 @@ use log::{Level, Log, Metadata, Record};
 
 /// What Pingora reports here are races and broken connections that cost no request, or requests whose
 /// access line tells of it.
-const TRIFLES: [&str; 1] = ["pingora_core::connectors"];
+const TRIFLES: [&str; 2] = ["pingora_core::connectors", "pingora_pool"];
 
 /// These report every client that breaks off or cannot spell, and quote what it sent; the access
 /// log has those that matter.

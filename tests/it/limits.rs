@@ -97,3 +97,38 @@ fn a_rule_s_own_limit_refuses_under_the_name_of_what_it_counts() {
         }
     });
 }
+
+#[test]
+fn refused_tokens_have_a_limit_and_a_reason_of_their_own() {
+    story(async {
+        let world = World::build().set("limits.failed_authentications.limit", 3).start().await;
+        loop {
+            let began = minute();
+            world.gateway.change_client();
+            let known = world.token(&World::user("known")).jwt();
+            let get = |token: &str| world.gateway.get("/me/page").bearer(token).send();
+            let before = get(&known).await;
+            let expired = world.token("ann").claim("exp", 1).jwt();
+            let mut refused = Vec::new();
+            for _ in 0..4 {
+                refused.push(get(&expired).await);
+            }
+            let unknown = get(&world.token(&World::user("unknown")).jwt()).await;
+            let after = get(&known).await;
+            let reached = world.upstream.take_requests().len();
+            if began != minute() {
+                continue;
+            }
+            before.is(200);
+            for reply in &refused[..3] {
+                reply.refused(401, "expired");
+            }
+            refused[3].refused(429, "too_many_failures");
+            unknown.refused(429, "too_many_failures");
+            // Whose token was verified before is not asked again.
+            after.is(200);
+            assert_eq!(reached, 2);
+            break;
+        }
+    });
+}

@@ -105,8 +105,13 @@ fn a_rule_may_prefer_availability() {
         let world = World::build().rules(with(story_rules(), lenient)).start().await;
         world.openfga.down();
         let get = |path: &str| world.gateway.get(path).bearer(world.token("ann")).send();
-        get("/lenient/page").await.is(200);
+        let passed = get("/lenient/page").await;
+        assert_eq!(passed.is(200).header("x-authorization-decision"), "unavailable");
         assert_eq!(world.upstream.only_request().header("x-user-id"), Some("ann"));
+        world.gateway.await_access(|line| line["decision"] == "unavailable").await;
+        let label = [("decision", "unavailable")];
+        let counted = world.gateway.metric("auth_gateway_doubtful_passes_total", &label).await;
+        assert_eq!(counted, Some(1.0));
         get("/api/report").await.refused(503, "authorization_unavailable");
         let nobody = world.gateway.get("/lenient/page").send().await;
         nobody.refused(401, "missing_token");
