@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::TRANSFER_ENCODING;
 use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorSource, ErrorType};
@@ -45,7 +46,7 @@ use crate::readiness::Readiness;
 use crate::rules::PathPolicy;
 use crate::telemetry::Sink;
 use client_addr::ClientAddresses;
-use connection::{Awaited, Connection, Overdue};
+use connection::{Awaited, Connection, FaultyChunk, Overdue};
 use context::{Context, Outcome};
 use cors::Cors;
 use entrance::PINGORA_WAITS;
@@ -239,7 +240,8 @@ impl Proxy {
 
     /// From here on, the connection minds how long anyone is silent, not Pingora.
     fn watch(&self, session: &mut Session) -> pingora::Result<()> {
-        connection(session)?.awaits(Awaited::Body);
+        let is_chunked = session.req_header().headers.contains_key(TRANSFER_ENCODING);
+        connection(session)?.has_whole_head(is_chunked);
         let ends = self.readiness.draining() || session.as_downstream().get_keepalive().is_none();
         session.set_keepalive((!ends).then_some(PINGORA_WAITS));
         session.set_read_timeout(None);
@@ -282,6 +284,7 @@ fn reason_of(error: &Error) -> Option<Reason> {
     let is_timeout = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
     match (error.esource(), error.etype()) {
         (_, &OUR_FAULT) => Some(Reason::InternalError),
+        _ if FaultyChunk::is_behind(error) => Some(Reason::BadRequest),
         (_, ErrorType::HTTPStatus(413)) => Some(Reason::BodyTooLarge),
         (
             ErrorSource::Downstream,

@@ -7,6 +7,7 @@
 //! where it waits for an upstream to take a body, so that Pingora keeps its own timer there.
 
 mod arrivals;
+mod chunks;
 mod frames;
 mod head_lines;
 mod lease;
@@ -26,7 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use arrivals::Arrivals;
-use head_lines::HeadLines;
+pub use chunks::FaultyChunk;
 use lease::Lease;
 pub(super) use patience::Awaited;
 pub use patience::{Overdue, Patience};
@@ -57,7 +58,6 @@ pub(super) struct Connection {
     has_progressed: AtomicBool,
     /// Of this request, or between the last one and it.
     arrivals: Arrivals,
-    head_lines: HeadLines,
     is_refused: bool,
     /// How long the tunnel lasts, where that is known.
     lease: OnceLock<Box<Lease>>,
@@ -79,7 +79,6 @@ impl Connection {
             answer_millis: AtomicU64::new(0),
             has_progressed: AtomicBool::new(true),
             arrivals: Arrivals::default(),
-            head_lines: HeadLines::default(),
             is_refused: false,
             lease: OnceLock::new(),
             read_due: timer_now(),
@@ -110,19 +109,28 @@ impl Connection {
         self.progresses();
     }
 
+    /// The request's head has come to its end.
+    pub(super) fn has_whole_head(&self, is_chunked: bool) {
+        if is_chunked {
+            self.arrivals.are_chunked();
+        }
+        self.awaits(Awaited::Body);
+    }
+
     /// The request has come to its end, and is answered before anything else is looked at.
     pub(super) fn has_whole_request(&self) {
         self.arrivals.end_of_request(true);
         self.awaits(Awaited::Answer);
     }
 
-    /// Whether more has been read than a request of `bytes`, or of a head and a body in chunks.
-    pub(super) fn has_read_beyond(&self, bytes: usize, is_chunked: bool) -> bool {
-        if is_chunked {
-            !self.arrivals.end_with_last_chunk()
-        } else {
-            self.arrivals.bytes() != bytes
-        }
+    /// Whether more has been read than a request of `bytes`, or than a whole one in chunks.
+    pub(super) fn has_read_beyond(&self, bytes: usize) -> bool {
+        self.arrivals.are_beyond(bytes)
+    }
+
+    /// Whether the body is to be in chunks, and what has come of it is not.
+    pub(super) fn has_faulty_chunk(&self) -> bool {
+        self.arrivals.are_faulty()
     }
 
     /// The upstream may be silent for `patience` while it answers.
@@ -166,21 +174,23 @@ impl Connection {
     }
 
     fn has_read(&mut self, bytes: &[u8]) {
-        self.arrivals.count(bytes);
         match self.awaited() {
             Awaited::Request => {
+                self.arrivals.count_first(bytes);
                 // RFC 9112 section 2.2.
                 let is_empty = bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
                 if !is_empty || self.arrivals.bytes() > EMPTY_LINES {
                     self.awaits(Awaited::Head);
                 }
-                self.head_lines = HeadLines::default();
-                self.head_lines.count(bytes);
             }
             // It has to be whole in time, however many parts it comes in.
-            Awaited::Head => self.head_lines.count(bytes),
-            Awaited::Body | Awaited::Answer => self.progresses(),
+            Awaited::Head => self.arrivals.count_head(bytes),
+            Awaited::Body | Awaited::Answer => {
+                self.arrivals.count(bytes);
+                self.progresses();
+            }
             Awaited::Tunnel => {
+                self.arrivals.count(bytes);
                 self.follow_client(bytes);
                 self.progresses();
             }
@@ -329,7 +339,7 @@ impl AsyncRead for Connection {
             return this.poll_read_overdue(cx);
         }
         this.has_read(buf.filled().get(before..).unwrap_or_default());
-        read
+        if this.has_faulty_chunk() { Poll::Ready(Err(FaultyChunk.into())) } else { read }
     }
 }
 
@@ -342,7 +352,7 @@ impl AsyncWrite for Connection {
         let this = self.get_mut();
         if this.is_before_request() {
             // Pingora answers by itself, without a hook, what it cannot parse.
-            this.refuse_head(reason_behind(buf, this.head_lines.begun()), cx);
+            this.refuse_head(reason_behind(buf, this.arrivals.head_lines()), cx);
             return Poll::Ready(Ok(buf.len()));
         }
         if this.lease.get().is_some() {

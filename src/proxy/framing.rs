@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Version};
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
 
+use super::connection::Connection;
 use crate::gate::Reason;
 
 /// How large a request may be.
@@ -33,6 +34,10 @@ pub fn check(session: &Session, has_host: bool, limits: &MessageLimits) -> Resul
         check_request_line(&raw)?;
         // Pingora has dropped Content-Length by now when both were sent; only the bytes tell.
         if coding.is_some() && names_content_length(&raw) {
+            return Err(Reason::BadRequest);
+        }
+        // What has come with the head; anything faulty that comes later ends the request.
+        if Connection::below(session).is_none_or(Connection::has_faulty_chunk) {
             return Err(Reason::BadRequest);
         }
         if header.version == Version::HTTP_11 && !has_host {

@@ -18,6 +18,7 @@
 mod addresses;
 mod answers;
 mod browser;
+mod chunked;
 mod cors;
 mod credentials;
 mod embedded;

@@ -9,14 +9,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::ReadBuf;
 
-/// How a chunked body ends whose last chunk is as short as can be and brings no trailers.
-const LAST_CHUNK: &[u8; 7] = b"\r\n0\r\n\r\n";
+use super::chunks::Chunks;
+use super::head_lines::HeadLines;
 
 /// The bytes of one request, as far as they have been handed on.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     bytes: AtomicUsize,
-    last: [u8; LAST_CHUNK.len()],
+    head: HeadLines,
+    /// What stands behind the head, as if it were in chunks: whether it is, is known later.
+    chunks: Chunks,
+    is_chunked: AtomicBool,
     is_whole: AtomicBool,
     /// The beginning of the next request.
     early: Vec<u8>,
@@ -26,7 +29,13 @@ impl Arrivals {
     /// A request begins.
     pub(super) fn begin(&self) {
         self.bytes.store(0, Ordering::Relaxed);
+        self.is_chunked.store(false, Ordering::Relaxed);
         self.end_of_request(false);
+    }
+
+    /// The head says that the body is in chunks.
+    pub(super) fn are_chunked(&self) {
+        self.is_chunked.store(true, Ordering::Relaxed);
     }
 
     /// Whether what comes from here on belongs to the next one.
@@ -38,19 +47,44 @@ impl Arrivals {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Lines of the head that have begun.
+    pub(super) fn head_lines(&self) -> usize {
+        self.head.begun()
+    }
+
+    /// Nothing but empty lines has come before these.
+    pub(super) fn count_first(&mut self, bytes: &[u8]) {
+        self.head = HeadLines::default();
+        self.chunks = Chunks::default();
+        self.count_head(bytes);
+    }
+
+    /// Of the head, and perhaps of the body already.
+    pub(super) fn count_head(&mut self, bytes: &[u8]) {
+        *self.bytes.get_mut() += bytes.len();
+        self.chunks.pass(self.head.count(bytes));
+    }
+
+    /// Behind the head.
     pub(super) fn count(&mut self, bytes: &[u8]) {
         *self.bytes.get_mut() += bytes.len();
-        let kept = self.last.len().saturating_sub(bytes.len());
-        self.last.rotate_right(kept);
-        let new = bytes.get(bytes.len().saturating_sub(self.last.len())..).unwrap_or_default();
-        if let Some(last) = self.last.get_mut(kept..) {
-            last.copy_from_slice(new);
+        if *self.is_chunked.get_mut() {
+            self.chunks.pass(bytes);
         }
     }
 
-    /// Whether it ended with a last chunk; if more has come, it has not, unless that was chunked too.
-    pub(super) fn end_with_last_chunk(&self) -> bool {
-        self.last == *LAST_CHUNK
+    /// Whether more has come than a request of `bytes`, or not all of one in chunks.
+    pub(super) fn are_beyond(&self, bytes: usize) -> bool {
+        if self.is_chunked.load(Ordering::Relaxed) {
+            !self.chunks.are_over()
+        } else {
+            self.bytes() != bytes
+        }
+    }
+
+    /// Whether the body is to be in chunks and is not.
+    pub(super) fn are_faulty(&self) -> bool {
+        self.is_chunked.load(Ordering::Relaxed) && self.chunks.are_faulty()
     }
 
     /// Takes back what has been read into `buf` after `before`, if it is too early for it.
@@ -82,23 +116,49 @@ impl Arrivals {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_last_bytes_are_known_however_they_come() {
-        let text = b"POST / HTTP/1.1\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
-        for size in 1..=text.len() {
-            let mut arrivals = Arrivals::default();
-            let mut so_far = Vec::new();
-            for part in text.chunks(size) {
-                assert!(!arrivals.end_with_last_chunk());
-                arrivals.count(part);
-                so_far.extend_from_slice(part);
-                assert!(so_far.ends_with(arrivals.last.trim_ascii_start()) || so_far.len() < 7);
-            }
-            assert_eq!(arrivals.bytes(), text.len());
-            assert!(arrivals.end_with_last_chunk(), "{size}");
-            arrivals.count(b"G");
-            assert!(!arrivals.end_with_last_chunk());
+    const HEAD: &[u8] = b"POST / HTTP/1.1\r\n\r\n";
+
+    /// What has come of a request when its head and all of `body` have, in one piece or in two.
+    fn arrived(body: &[u8], is_one: bool, is_chunked: bool) -> Arrivals {
+        let mut arrivals = Arrivals::default();
+        let (with_head, later) = if is_one { (body, &b""[..]) } else { (&b""[..], body) };
+        arrivals.count_first(&[HEAD, with_head].concat());
+        if is_chunked {
+            arrivals.are_chunked();
         }
+        arrivals.count(later);
+        arrivals
+    }
+
+    #[test]
+    fn the_end_of_chunks_is_known_however_they_come() {
+        for is_one in [true, false] {
+            let arrivals = arrived(b"3\r\nabc\r\n0\r\nX: a\r\n\r\n", is_one, true);
+            assert!(!arrivals.are_beyond(0) && !arrivals.are_faulty());
+            for body in [&b"0\r\n\r\nG"[..], b"0\r\n\r\n1\r\na\r\n0\r\n\r\n", b"5\r\n0\r\n\r\n"] {
+                let arrivals = arrived(body, is_one, true);
+                assert!(arrivals.are_beyond(0) && !arrivals.are_faulty());
+            }
+            assert!(arrived(b"3 \r\nabc\r\n", is_one, true).are_faulty());
+        }
+    }
+
+    #[test]
+    fn no_other_body_is_taken_for_chunks() {
+        for is_one in [true, false] {
+            let arrivals = arrived(b"abc", is_one, false);
+            assert!(!arrivals.are_faulty() && !arrivals.are_beyond(HEAD.len() + 3));
+            assert!(arrivals.are_beyond(HEAD.len()));
+        }
+        // Nor does one of them say anything of the next.
+        let mut arrivals = arrived(b"?", true, true);
+        assert!(arrivals.are_faulty());
+        arrivals.begin();
+        assert!(!arrivals.are_faulty());
+        arrivals.count_first(HEAD);
+        arrivals.are_chunked();
+        arrivals.count(b"0\r\n\r\n");
+        assert!(!arrivals.are_beyond(0));
     }
 
     #[test]

@@ -15,7 +15,8 @@ impl HeadLines {
         self.begun
     }
 
-    pub(super) fn count(&mut self, bytes: &[u8]) {
+    /// Counts those in `bytes`; what stands behind the head.
+    pub(super) fn count<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let mut rest = bytes;
         while !self.is_over && !rest.is_empty() {
             let end = memchr::memchr(b'\n', rest);
@@ -26,6 +27,7 @@ impl HeadLines {
             }
             rest = behind.get(1..).unwrap_or_default();
         }
+        rest
     }
 
     fn go_on(&mut self, line: &[u8]) {
@@ -48,19 +50,21 @@ mod tests {
 
     #[test]
     fn lines_are_counted_up_to_the_empty_one_however_they_come() {
-        for (text, lines) in [
-            ("", 0),
-            ("\r\n\n\r", 0),
-            ("G", 1),
-            ("GET / HTTP/1.1\r\nHost: a\r\nX", 3),
-            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 2),
-            ("\r\n\nGET / HTTP/1.1\nHost: a\n\r\na\nb\n\nc\n", 2),
-            ("GET / HTTP/1.1\r\nHost: a\r\r\n\r\r\na\r\nb\r\n", 2),
+        for (text, lines, body) in [
+            ("", 0, ""),
+            ("\r\n\n\r", 0, ""),
+            ("G", 1, ""),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX", 3, ""),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 2, ""),
+            ("\r\n\nGET / HTTP/1.1\nHost: a\n\r\na\nb\n\nc\n", 2, "a\nb\n\nc\n"),
+            ("GET / HTTP/1.1\r\nHost: a\r\r\n\r\r\na\r\nb\r\n", 2, "a\r\nb\r\n"),
         ] {
             for size in 1..=text.len().max(1) {
                 let mut head = HeadLines::default();
-                text.as_bytes().chunks(size).for_each(|part| head.count(part));
+                let behind: Vec<_> =
+                    text.as_bytes().chunks(size).map(|part| head.count(part)).collect();
                 assert_eq!(head.begun(), lines, "{text:?} by {size}");
+                assert_eq!(behind.concat(), body.as_bytes(), "{text:?} by {size}");
             }
         }
     }

@@ -172,7 +172,7 @@ impl Lease {
 impl Connection {
     /// The tunnel that begins now ends after `time`. The request's head has so many bytes.
     pub(in crate::proxy) fn ends_after(&self, time: Duration, head_bytes: usize) {
-        let is_in_step = !self.has_read_beyond(head_bytes, false);
+        let is_in_step = !self.has_read_beyond(head_bytes);
         if let Some(lease) = Lease::lasting(time, is_in_step) {
             self.lease.get_or_init(|| Box::new(lease));
         }

@@ -169,7 +169,7 @@ async fn the_next_request_is_not_seen_before_it_is_wanted() {
         let wait = tokio::time::timeout(secs(5), connection.read(&mut buf[..1])).await;
         assert!(wait.is_err(), "the first one is still answered");
     }
-    assert!(!connection.has_read_beyond(5, false));
+    assert!(!connection.has_read_beyond(5));
     // The upstream has no more time for that.
     let (took, overdue) = outlast(&mut connection).await;
     assert!(about(took, 10), "{took:?}");
@@ -179,7 +179,7 @@ async fn the_next_request_is_not_seen_before_it_is_wanted() {
     let mut told = [0; 6];
     connection.read_exact(&mut told).await.unwrap();
     assert_eq!(&told, b"second");
-    assert!(!connection.has_read_beyond(6, false) && connection.has_read_beyond(5, false));
+    assert!(!connection.has_read_beyond(6) && connection.has_read_beyond(5));
     drop(client);
     connection.has_whole_request();
     assert_eq!(connection.read(&mut buf).await.unwrap(), 0);
