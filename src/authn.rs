@@ -20,16 +20,16 @@ use self::user_template::UserTemplate;
 use crate::clock::{Now, SharedClock};
 
 pub use self::algorithm::{Algorithm, UnknownAlgorithm};
-pub use self::bearer::{Bearer, BearerError, Shape};
+pub use self::bearer::{Bearer, Shape};
 pub use self::belief::Belief;
 pub use self::cache::TokenCache;
 pub use self::credentials::Credentials;
 pub use self::keys::fetch::{FetchError, KeySource};
 pub use self::keys::jwks::{JwksError, KeySet};
 pub use self::principal::Principal;
-pub use self::refusal::Refusal;
 pub use self::roles::BARE_ROLES;
 pub use self::settings::{Audiences, IntrospectionSettings, IssuerSettings, SettingsError};
+pub use self::token_error::TokenError;
 pub use self::user_template::TemplateError;
 
 mod algorithm;
@@ -45,7 +45,6 @@ mod json;
 mod jwt;
 mod keys;
 mod principal;
-mod refusal;
 mod roles;
 mod settings;
 mod shards;
@@ -54,6 +53,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod text_list;
+mod token_error;
 mod user_template;
 
 /// A verified token.
@@ -109,13 +109,13 @@ impl Authenticator {
     }
 
     /// Verifies a token.
-    pub async fn verify(&self, bearer: Bearer<'_>, now: Now) -> Result<Verified, Refusal> {
+    pub async fn verify(&self, bearer: Bearer<'_>, now: Now) -> Result<Verified, TokenError> {
         // Read before any key is, so that a withdrawal in between outdates the result.
         let generation = self.generation();
         let Proven { principal, expires_unix_millis, until_mono_millis } = match bearer.shape()? {
             Shape::Jwt => self.verify_jwt(bearer.token(), now).await?,
             Shape::Opaque => {
-                let introspection = self.introspection().ok_or(Refusal::NotIntrospected)?;
+                let introspection = self.introspection().ok_or(TokenError::NotIntrospected)?;
                 introspection.verify(bearer.token(), now).await?
             }
         };
@@ -123,11 +123,11 @@ impl Authenticator {
         Ok(Verified { principal, belief })
     }
 
-    async fn verify_jwt(&self, token: &str, now: Now) -> Result<Proven, Refusal> {
+    async fn verify_jwt(&self, token: &str, now: Now) -> Result<Proven, TokenError> {
         let jws = Jws::parse(token)?;
         let claims = Claims::parse(jws.payload())?;
-        let url = claims.text("iss")?.ok_or(Refusal::MalformedToken)?;
-        let issuer = self.issuer(url).ok_or(Refusal::WrongIssuer)?;
+        let url = claims.text("iss")?.ok_or(TokenError::MalformedToken)?;
+        let issuer = self.issuer(url).ok_or(TokenError::WrongIssuer)?;
         let Claimed { principal, expiry } = issuer.read(&jws, &claims, now)?;
         let until_mono_millis = issuer.keys.verify(&jws, now).await?;
         Ok(Proven { principal, expires_unix_millis: expiry, until_mono_millis })
@@ -235,12 +235,12 @@ impl Issuer {
     }
 
     /// Everything that a token must be besides signed.
-    fn read(&self, jws: &Jws<'_>, claims: &Claims, now: Now) -> Result<Claimed, Refusal> {
+    fn read(&self, jws: &Jws<'_>, claims: &Claims, now: Now) -> Result<Claimed, TokenError> {
         if !self.algorithms.contains(jws.header.algorithm) {
-            return Err(Refusal::AlgorithmNotAllowed);
+            return Err(TokenError::AlgorithmNotAllowed);
         }
         claims.check_access_token(jws.header.is_declared_access_token)?;
-        let expiry = claims.expiry(now)?.ok_or(Refusal::MalformedToken)?;
+        let expiry = claims.expiry(now)?.ok_or(TokenError::MalformedToken)?;
         claims.check_started(now, self.skew)?;
         claims.check_audience(&self.audiences)?;
         Ok(Claimed { principal: Principal::new(&self.realm, claims)?, expiry })

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::authn::credentials::Sender;
-use crate::authn::{Authenticator, Bearer, Credentials, Principal, Refusal, TokenCache};
+use crate::authn::{Authenticator, Bearer, Credentials, Principal, TokenCache, TokenError};
 use crate::authz::{Authorizer, CheckFault, Consistency, Question, Source};
 use crate::clock::Now;
 use crate::rate_limit::{Exceeded, InFlight, KeyRef, LimitId, Limiter, Standing, Window};
@@ -329,21 +329,21 @@ impl Gate {
 }
 
 /// What an operator should look at first.
-const fn hint(refusal: Refusal) -> Option<&'static str> {
+const fn hint(refusal: TokenError) -> Option<&'static str> {
     Some(match refusal {
-        Refusal::NotIntrospected => {
+        TokenError::NotIntrospected => {
             "an opaque token (personal access token?) needs ZITADEL_CLIENT_ID and \
              ZITADEL_CLIENT_SECRET"
         }
-        Refusal::WrongIssuer => "check that ZITADEL_ISSUER_URL matches the token's iss exactly",
-        Refusal::WrongAudience => "check ZITADEL_AUDIENCE",
-        Refusal::NotYetValid => "compare this clock with the issuer's",
-        Refusal::WrongTokenKind => "send an access token, not an ID token",
-        Refusal::Inactive => {
+        TokenError::WrongIssuer => "check that ZITADEL_ISSUER_URL matches the token's iss exactly",
+        TokenError::WrongAudience => "check ZITADEL_AUDIENCE",
+        TokenError::NotYetValid => "compare this clock with the issuer's",
+        TokenError::WrongTokenKind => "send an access token, not an ID token",
+        TokenError::Inactive => {
             "expired, revoked, or issued without the scope that puts this project into its audience"
         }
-        Refusal::KeysUnavailable => "check that the issuer can be reached",
-        Refusal::IntrospectionUnavailable => "the line \"introspection failed\" has the cause",
+        TokenError::KeysUnavailable => "check that the issuer can be reached",
+        TokenError::IntrospectionUnavailable => "the line \"introspection failed\" has the cause",
         _ => return None,
     })
 }

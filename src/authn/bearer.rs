@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use super::TokenError;
 use super::credentials::reads_as;
 
 /// Longest token that is looked at, in bytes.
@@ -35,43 +36,26 @@ pub enum Shape {
     Opaque,
 }
 
-/// Why a request has no usable credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BearerError {
-    /// No `Authorization: Bearer` header, nor anything in another place that is looked at.
-    #[error("no bearer token")]
-    Missing,
-    /// More than one credential; taking either would let the other party see a different request.
-    #[error("more than one credential")]
-    Conflicting,
-    /// Not the grammar of RFC 6750, or too long, or dotted without being a compact JWS.
-    #[error("malformed bearer token")]
-    Malformed,
-    /// Only a cookie, which a browser adds to what any page makes it send.
-    #[error("only a cookie, and another site may have made the browser send it")]
-    UnknownOrigin,
-}
-
 /// Finds the request's bearer token. A token in the query is never used, but beside a header it
 /// makes the request ambiguous.
-pub fn find<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<Offered<'a>, BearerError> {
-    let token = in_authorization(headers)?.ok_or(BearerError::Missing)?;
+pub fn find<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<Offered<'a>, TokenError> {
+    let token = in_authorization(headers)?.ok_or(TokenError::Missing)?;
     if query.is_some_and(names_access_token) {
-        return Err(BearerError::Conflicting);
+        return Err(TokenError::Conflicting);
     }
     Ok(Offered::new(token.into()))
 }
 
 /// What stands behind `Bearer`, if the header is there and of that scheme.
-pub(super) fn in_authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, BearerError> {
+pub(super) fn in_authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, TokenError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(BearerError::Conflicting);
+        return Err(TokenError::Conflicting);
     }
     let Some(rest) = after_bearer_scheme(value.as_bytes()) else { return Ok(None) };
     // RFC 9110 section 11.4: one space or more.
-    let mut token = rest.strip_prefix(b" ").ok_or(BearerError::Malformed)?;
+    let mut token = rest.strip_prefix(b" ").ok_or(TokenError::MalformedToken)?;
     while let Some(rest) = token.strip_prefix(b" ") {
         token = rest;
     }
@@ -89,18 +73,18 @@ impl<'a> Offered<'a> {
     }
 
     /// The token that it is, if it is one.
-    pub fn parse(&self) -> Result<Bearer<'_>, BearerError> {
+    pub fn parse(&self) -> Result<Bearer<'_>, TokenError> {
         Bearer::parse(&self.bytes)
     }
 }
 
 impl<'a> Bearer<'a> {
     /// Parses the text after `Bearer `: `b64token` of RFC 6750.
-    pub fn parse(token: &'a [u8]) -> Result<Self, BearerError> {
+    pub fn parse(token: &'a [u8]) -> Result<Self, TokenError> {
         if token.len() > MAX_TOKEN_BYTES || !is_b64token(token) {
-            return Err(BearerError::Malformed);
+            return Err(TokenError::MalformedToken);
         }
-        let token = std::str::from_utf8(token).map_err(|_| BearerError::Malformed)?;
+        let token = std::str::from_utf8(token).map_err(|_| TokenError::MalformedToken)?;
         Ok(Self { token })
     }
 
@@ -111,21 +95,21 @@ impl<'a> Bearer<'a> {
 
     /// Tells a compact JWS from an opaque token. A JWE (five parts) and every other dotted form is
     /// malformed.
-    pub fn shape(self) -> Result<Shape, BearerError> {
+    pub fn shape(self) -> Result<Shape, TokenError> {
         let mut parts = self.token.split('.');
         let (Some(first), Some(second)) = (parts.next(), parts.next()) else {
             return Ok(Shape::Opaque);
         };
         let Some(third) = parts.next() else {
-            return Err(BearerError::Malformed);
+            return Err(TokenError::MalformedToken);
         };
         if parts.next().is_some() || !starts_an_object(first) {
-            return Err(BearerError::Malformed);
+            return Err(TokenError::MalformedToken);
         }
         if [first, second, third].into_iter().all(is_base64url) {
             Ok(Shape::Jwt)
         } else {
-            Err(BearerError::Malformed)
+            Err(TokenError::MalformedToken)
         }
     }
 }
@@ -186,7 +170,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(value: &str, query: Option<&str>, expected: Result<&str, BearerError>) {
+    fn check(value: &str, query: Option<&str>, expected: Result<&str, TokenError>) {
         let map = headers(&[value.as_bytes()]);
         let offered = find(&map, query);
         let found = offered.as_ref().map_err(|error| *error).and_then(Offered::parse);
@@ -210,16 +194,16 @@ mod tests {
             "Bearer:abc",
             "Bearer/abc",
         ] {
-            check(value, None, Err(BearerError::Malformed));
+            check(value, None, Err(TokenError::MalformedToken));
         }
     }
 
     #[test]
     fn other_schemes_are_no_bearer_token() {
         for value in ["", "Basic abc", "Bearerx abc", "Bear", "DPoP abc", "Bearer-x abc"] {
-            check(value, None, Err(BearerError::Missing));
+            check(value, None, Err(TokenError::Missing));
         }
-        assert_eq!(find(&HeaderMap::new(), None).err(), Some(BearerError::Missing));
+        assert_eq!(find(&HeaderMap::new(), None).err(), Some(TokenError::Missing));
     }
 
     #[test]
@@ -227,19 +211,19 @@ mod tests {
         check("Bearer aZ09-._~+/==", None, Ok("aZ09-._~+/=="));
         for token in ["a,b", "a b", "a=b", "=", "a\"", "a:b", "a@b", "a%20", "ä", "a[", "a`", "a{"]
         {
-            check(&format!("Bearer {token}"), None, Err(BearerError::Malformed));
+            check(&format!("Bearer {token}"), None, Err(TokenError::MalformedToken));
         }
-        check("Bearer abc, Bearer def", None, Err(BearerError::Malformed));
+        check("Bearer abc, Bearer def", None, Err(TokenError::MalformedToken));
     }
 
     #[test]
     fn two_credentials_conflict() {
         let two = headers(&[b"Bearer a", b"Bearer a"]);
-        assert_eq!(find(&two, None).err(), Some(BearerError::Conflicting));
+        assert_eq!(find(&two, None).err(), Some(TokenError::Conflicting));
         let mixed = headers(&[b"Basic a", b"Bearer b"]);
-        assert_eq!(find(&mixed, None).err(), Some(BearerError::Conflicting));
+        assert_eq!(find(&mixed, None).err(), Some(TokenError::Conflicting));
         for query in ["access_token=x", "a=b&access_token=", "access%5Ftoken=x", "access_token"] {
-            check("Bearer abc", Some(query), Err(BearerError::Conflicting));
+            check("Bearer abc", Some(query), Err(TokenError::Conflicting));
         }
         for query in ["", "xaccess_token=1", "access_tokenx=1", "q=access_token", "access%5=1"] {
             check("Bearer abc", Some(query), Ok("abc"));
@@ -249,14 +233,14 @@ mod tests {
     #[test]
     fn a_token_in_the_query_alone_is_no_credential() {
         let found = find(&HeaderMap::new(), Some("access_token=abc")).err();
-        assert_eq!(found, Some(BearerError::Missing));
+        assert_eq!(found, Some(TokenError::Missing));
     }
 
     #[test]
     fn tokens_longer_than_the_limit_are_malformed() {
         check(&format!("Bearer {}", "a".repeat(MAX_TOKEN_BYTES)), None, Ok(&"a".repeat(16_384)));
         let long = format!("Bearer {}", "a".repeat(MAX_TOKEN_BYTES + 1));
-        check(&long, None, Err(BearerError::Malformed));
+        check(&long, None, Err(TokenError::MalformedToken));
     }
 
     #[test]
@@ -279,7 +263,7 @@ mod tests {
             ".",
             "eyJh.e30.c2ln.",
         ] {
-            assert_eq!(shape(token), Err(BearerError::Malformed), "{token}");
+            assert_eq!(shape(token), Err(TokenError::MalformedToken), "{token}");
         }
     }
 

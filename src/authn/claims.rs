@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Refusal;
+use super::TokenError;
 use super::json;
 use super::settings::Audiences;
 use crate::clock::Now;
@@ -31,9 +31,9 @@ pub(super) struct Claims(Map<String, Value>);
 
 impl Claims {
     /// Parses an object with unique names.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, TokenError> {
         let object =
-            json::parse_object(bytes, MAX_CLAIMS_DEPTH).map_err(|_| Refusal::MalformedToken)?;
+            json::parse_object(bytes, MAX_CLAIMS_DEPTH).map_err(|_| TokenError::MalformedToken)?;
         Ok(Self(object))
     }
 
@@ -46,70 +46,70 @@ impl Claims {
     }
 
     /// A claim that must be text when it is there.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, TokenError> {
         match self.0.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Refusal::MalformedToken),
+            Some(_) => Err(TokenError::MalformedToken),
         }
     }
 
     /// `exp` in milliseconds since the epoch, when it has not passed. It gets no skew: a token dies
     /// when its issuer says so.
-    pub(super) fn expiry(&self, now: Now) -> Result<Option<u64>, Refusal> {
+    pub(super) fn expiry(&self, now: Now) -> Result<Option<u64>, TokenError> {
         let expiry = self.date("exp")?;
         match expiry {
-            Some(expiry) if expiry <= now.unix_millis() => Err(Refusal::Expired),
+            Some(expiry) if expiry <= now.unix_millis() => Err(TokenError::Expired),
             _ => Ok(expiry),
         }
     }
 
     /// Checks `nbf` and `iat` against a clock that may be behind the issuer's by `skew`.
-    pub(super) fn check_started(&self, now: Now, skew: Duration) -> Result<(), Refusal> {
+    pub(super) fn check_started(&self, now: Now, skew: Duration) -> Result<(), TokenError> {
         let skew = u64::try_from(skew.as_millis()).unwrap_or(u64::MAX);
         let latest = now.unix_millis().saturating_add(skew);
         for name in ["nbf", "iat"] {
             if self.date(name)?.is_some_and(|start| start > latest) {
-                return Err(Refusal::NotYetValid);
+                return Err(TokenError::NotYetValid);
             }
         }
         Ok(())
     }
 
-    pub(super) fn issued_at(&self) -> Result<Option<u64>, Refusal> {
+    pub(super) fn issued_at(&self) -> Result<Option<u64>, TokenError> {
         self.date("iat")
     }
 
     /// Whom the token is meant for.
-    pub(super) fn audiences(&self) -> Result<Vec<&str>, Refusal> {
+    pub(super) fn audiences(&self) -> Result<Vec<&str>, TokenError> {
         match self.0.get("aud") {
             None => Ok(Vec::new()),
             Some(Value::String(audience)) => Ok(vec![audience]),
-            Some(Value::Array(audiences)) => texts(audiences).ok_or(Refusal::MalformedToken),
-            Some(_) => Err(Refusal::MalformedToken),
+            Some(Value::Array(audiences)) => texts(audiences).ok_or(TokenError::MalformedToken),
+            Some(_) => Err(TokenError::MalformedToken),
         }
     }
 
-    pub(super) fn check_audience(&self, allowed: &Audiences) -> Result<(), Refusal> {
+    pub(super) fn check_audience(&self, allowed: &Audiences) -> Result<(), TokenError> {
         let audiences = self.audiences()?;
         match allowed {
             Audiences::Any => Ok(()),
             Audiences::List(allowed) => {
                 let is_ours = |audience: &&str| allowed.iter().any(|allowed| allowed == audience);
-                audiences.iter().any(is_ours).then_some(()).ok_or(Refusal::WrongAudience)
+                audiences.iter().any(is_ours).then_some(()).ok_or(TokenError::WrongAudience)
             }
         }
     }
 
     /// Refuses what no access token carries: the events of a logout token, a proof-of-possession
     /// key (RFC 7800) whose proof we do not check.
-    pub(super) fn check_unbound(&self) -> Result<(), Refusal> {
+    pub(super) fn check_unbound(&self) -> Result<(), TokenError> {
         let is_other = BINDING_CLAIMS.iter().any(|name| self.0.contains_key(*name));
-        if is_other { Err(Refusal::WrongTokenKind) } else { Ok(()) }
+        if is_other { Err(TokenError::WrongTokenKind) } else { Ok(()) }
     }
 
     /// Refuses ID tokens and the other JWTs that providers sign with the same keys.
-    pub(super) fn check_access_token(&self, is_declared: bool) -> Result<(), Refusal> {
+    pub(super) fn check_access_token(&self, is_declared: bool) -> Result<(), TokenError> {
         self.check_unbound()?;
         let has = |name: &&str| self.0.contains_key(*name);
         let is_undeclared_id_token = !is_declared
@@ -117,7 +117,7 @@ impl Claims {
             && LOGIN_CLAIMS.iter().any(has)
             && !["jti", "scope", "scp"].iter().any(has);
         if ID_TOKEN_CLAIMS.iter().any(has) || is_undeclared_id_token || self.names_another_kind() {
-            return Err(Refusal::WrongTokenKind);
+            return Err(TokenError::WrongTokenKind);
         }
         Ok(())
     }
@@ -138,30 +138,30 @@ impl Claims {
     }
 
     /// Scopes from `scope` (RFC 8693 section 4.2) or `scp`, as text or as a list.
-    pub(super) fn scopes(&self) -> Result<Vec<&str>, Refusal> {
+    pub(super) fn scopes(&self) -> Result<Vec<&str>, TokenError> {
         let mut scopes = Vec::new();
         for name in ["scope", "scp"] {
             match self.0.get(name) {
                 None => {}
                 Some(Value::String(text)) => scopes.extend(text.split_ascii_whitespace()),
                 Some(Value::Array(list)) => {
-                    scopes.extend(texts(list).ok_or(Refusal::MalformedToken)?);
+                    scopes.extend(texts(list).ok_or(TokenError::MalformedToken)?);
                 }
-                Some(_) => return Err(Refusal::MalformedToken),
+                Some(_) => return Err(TokenError::MalformedToken),
             }
         }
         Ok(scopes)
     }
 
     /// RFC 7519 section 2 `NumericDate`, in milliseconds. Fractions are legal, text is not.
-    pub(super) fn date(&self, name: &str) -> Result<Option<u64>, Refusal> {
+    pub(super) fn date(&self, name: &str) -> Result<Option<u64>, TokenError> {
         let Some(value) = self.0.get(name) else {
             return Ok(None);
         };
         let millis = match (value.as_u64(), value.as_f64()) {
             (Some(secs), _) if secs <= MAX_NUMERIC_DATE => secs * 1_000,
-            (None, Some(secs)) => fractional_date(secs).ok_or(Refusal::MalformedToken)?,
-            _ => return Err(Refusal::MalformedToken),
+            (None, Some(secs)) => fractional_date(secs).ok_or(TokenError::MalformedToken)?,
+            _ => return Err(TokenError::MalformedToken),
         };
         Ok(Some(millis))
     }
@@ -197,12 +197,12 @@ mod tests {
         assert_eq!(expiry("1.5e2"), Ok(Some(150_000)));
         assert_eq!(claims("{}").expiry(at(100)), Ok(None));
         for text in ["100", "99.9", "0", "-0.0"] {
-            assert_eq!(expiry(text), Err(Refusal::Expired), "{text}");
+            assert_eq!(expiry(text), Err(TokenError::Expired), "{text}");
         }
         for text in
             ["\"101\"", "-1", "-0.5", "null", "true", "[101]", "9223372036854775808", "1e300"]
         {
-            assert_eq!(expiry(text), Err(Refusal::MalformedToken), "{text}");
+            assert_eq!(expiry(text), Err(TokenError::MalformedToken), "{text}");
         }
     }
 
@@ -214,8 +214,8 @@ mod tests {
                 claims(&format!(r#"{{"{name}":{value}}}"#)).check_started(at(100), skew)
             };
             assert_eq!(check("130"), Ok(()));
-            assert_eq!(check("131"), Err(Refusal::NotYetValid));
-            assert_eq!(check("\"1\""), Err(Refusal::MalformedToken));
+            assert_eq!(check("131"), Err(TokenError::NotYetValid));
+            assert_eq!(check("\"1\""), Err(TokenError::MalformedToken));
         }
     }
 
@@ -226,12 +226,12 @@ mod tests {
         assert_eq!(check(r#""gateway""#), Ok(()));
         assert_eq!(check(r#"["other","gateway"]"#), Ok(()));
         for aud in [r#""""#, "[]", r#"[""]"#, r#""Gateway""#, r#""gate""#, r#""gateway2""#] {
-            assert_eq!(check(aud), Err(Refusal::WrongAudience), "{aud}");
+            assert_eq!(check(aud), Err(TokenError::WrongAudience), "{aud}");
         }
         for aud in ["1", "null", "{}", r#"[["gateway"]]"#, r#"["gateway",1]"#] {
-            assert_eq!(check(aud), Err(Refusal::MalformedToken), "{aud}");
+            assert_eq!(check(aud), Err(TokenError::MalformedToken), "{aud}");
         }
-        assert_eq!(claims("{}").check_audience(&ours), Err(Refusal::WrongAudience));
+        assert_eq!(claims("{}").check_audience(&ours), Err(TokenError::WrongAudience));
         assert_eq!(claims("{}").check_audience(&Audiences::Any), Ok(()));
     }
 
@@ -257,7 +257,7 @@ mod tests {
             r#"{"typ":"ID","jti":"1"}"#,
             r#"{"token_use":"id"}"#,
         ] {
-            assert_eq!(check(other), Err(Refusal::WrongTokenKind), "{other}");
+            assert_eq!(check(other), Err(TokenError::WrongTokenKind), "{other}");
         }
     }
 
@@ -265,7 +265,7 @@ mod tests {
     fn scopes_come_as_text_or_list() {
         assert_eq!(claims(r#"{"scope":"a  b"}"#).scopes(), Ok(vec!["a", "b"]));
         assert_eq!(claims(r#"{"scp":["a","b"]}"#).scopes(), Ok(vec!["a", "b"]));
-        assert_eq!(claims(r#"{"scope":1}"#).scopes(), Err(Refusal::MalformedToken));
+        assert_eq!(claims(r#"{"scope":1}"#).scopes(), Err(TokenError::MalformedToken));
     }
 
     proptest! {

@@ -16,7 +16,8 @@ use std::str::FromStr;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use super::bearer::{self, BearerError, Offered};
+use super::TokenError;
+use super::bearer::{self, Offered};
 
 pub(super) use spelling::reads_as;
 pub use subprotocol::{NotAProtocol, Protocol};
@@ -161,7 +162,7 @@ impl Credentials {
         headers: &'a HeaderMap,
         query: Option<&'a str>,
         sender: Sender,
-    ) -> Result<Offered<'a>, BearerError> {
+    ) -> Result<Offered<'a>, TokenError> {
         if self.is_plain() {
             return bearer::find(headers, query);
         }
@@ -169,12 +170,12 @@ impl Credentials {
         for source in &self.sources {
             self.look_in(source, headers, query, sender, &mut found)?;
         }
-        let token = found.token.ok_or(BearerError::Missing)?;
+        let token = found.token.ok_or(TokenError::Missing)?;
         if found.is_conflicting || self.sees_a_stranger(headers, query) {
-            return Err(BearerError::Conflicting);
+            return Err(TokenError::Conflicting);
         }
         if found.is_in_cookies_alone && !sender.is_vouched_for {
-            return Err(BearerError::UnknownOrigin);
+            return Err(TokenError::UnknownOrigin);
         }
         Ok(Offered::new(token))
     }
@@ -186,7 +187,7 @@ impl Credentials {
         query: Option<&'a str>,
         sender: Sender,
         found: &mut Found<'a>,
-    ) -> Result<(), BearerError> {
+    ) -> Result<(), TokenError> {
         match source {
             Source::Authorization => {
                 if let Some(token) = bearer::in_authorization(headers)? {

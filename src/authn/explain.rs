@@ -9,7 +9,7 @@ use super::claims::Claims;
 use super::jwt::{self, Jws};
 use super::principal::Realm;
 use super::roles::BARE_ROLES;
-use super::{Algorithm, Authenticator, Bearer, Issuer, Principal, Refusal, Shape};
+use super::{Algorithm, Authenticator, Bearer, Issuer, Principal, Shape, TokenError};
 use crate::clock::Now;
 
 /// Characters that are told of what a token says.
@@ -22,7 +22,7 @@ type Header = Map<String, Value>;
 impl Authenticator {
     /// How a token that got `refusal` differs from one that would do; `None` where the reason says
     /// it all.
-    pub fn explain(&self, bearer: Bearer<'_>, refusal: Refusal, now: Now) -> Option<String> {
+    pub fn explain(&self, bearer: Bearer<'_>, refusal: TokenError, now: Now) -> Option<String> {
         match bearer.shape() {
             Ok(Shape::Jwt) => self.explain_jwt(bearer.token(), refusal, now),
             // Only its issuer knows what it says.
@@ -31,7 +31,7 @@ impl Authenticator {
         }
     }
 
-    fn explain_jwt(&self, token: &str, refusal: Refusal, now: Now) -> Option<String> {
+    fn explain_jwt(&self, token: &str, refusal: TokenError, now: Now) -> Option<String> {
         let Some((header, payload)) = jwt::peek(token) else {
             return Some("token has a header that cannot be read".to_owned());
         };
@@ -41,23 +41,23 @@ impl Authenticator {
             self.issuer(url)
         });
         match (refusal, claims) {
-            (Refusal::UnknownKey | Refusal::KeysUnavailable, _) => {
+            (TokenError::UnknownKey | TokenError::KeysUnavailable, _) => {
                 Some(explain_key(&header, issuer))
             }
-            (Refusal::BadSignature, _) => {
+            (TokenError::BadSignature, _) => {
                 Some(format!("{}; no key verifies it", explain_key(&header, issuer)))
             }
-            (Refusal::AlgorithmNotAllowed, _) => Some(explain_algorithm(&header, issuer)),
-            (Refusal::WrongTokenKind, _) if Jws::parse(token).is_err() => {
+            (TokenError::AlgorithmNotAllowed, _) => Some(explain_algorithm(&header, issuer)),
+            (TokenError::WrongTokenKind, _) if Jws::parse(token).is_err() => {
                 Some(format!("token says typ {}; accepted: 'JWT', 'at+jwt'", said(&header, "typ")))
             }
-            (Refusal::MalformedToken, _) if Jws::parse(token).is_err() => {
+            (TokenError::MalformedToken, _) if Jws::parse(token).is_err() => {
                 Some("token has a header that is malformed or asks for an extension".to_owned())
             }
             (_, Err(_)) => {
                 Some("token has a payload that is no JSON object with unique names".to_owned())
             }
-            (Refusal::WrongIssuer, Ok(claims)) => {
+            (TokenError::WrongIssuer, Ok(claims)) => {
                 explain_issuer(&claims, self.issuers.iter().map(|issuer| &*issuer.realm.issuer))
             }
             (_, Ok(claims)) => match issuer {
@@ -96,12 +96,12 @@ impl Principal {
 /// What an introspection answer says, for a refusal that it got.
 pub(super) fn explain_answer(
     claims: &Claims,
-    refusal: Refusal,
+    refusal: TokenError,
     realm: &Realm,
     now: Now,
 ) -> Option<String> {
     match refusal {
-        Refusal::WrongIssuer => explain_issuer(claims, [&*realm.issuer]),
+        TokenError::WrongIssuer => explain_issuer(claims, [&*realm.issuer]),
         _ => explain_claims(claims, refusal, realm, now)
             .or_else(|| explain_malformed(claims, refusal, &[], realm)),
     }
@@ -142,27 +142,27 @@ fn explain_issuer<'a>(
     Some(format!("token says iss {said}; accepted: {}", quoted(accepted, MAX_ACCEPTED)))
 }
 
-fn explain_claims(claims: &Claims, refusal: Refusal, realm: &Realm, now: Now) -> Option<String> {
+fn explain_claims(claims: &Claims, refusal: TokenError, realm: &Realm, now: Now) -> Option<String> {
     match refusal {
-        Refusal::WrongAudience => {
+        TokenError::WrongAudience => {
             let said = quoted(claims.audiences().ok()?, MAX_SAID);
             let accepted = realm.audiences.list().iter().map(String::as_str);
             Some(format!("token says aud {said}; accepted: {}", quoted(accepted, MAX_ACCEPTED)))
         }
-        Refusal::Expired => {
+        TokenError::Expired => {
             let exp = claims.date("exp").ok()??;
             let ago = secs(now.unix_millis().checked_sub(exp)?);
             let (exp, now) = (secs(exp), secs(now.unix_millis()));
             Some(format!("token says it expired {ago} s ago: exp {exp}, now {now}"))
         }
-        Refusal::NotYetValid => {
+        TokenError::NotYetValid => {
             let starts = ["nbf", "iat"].map(|name| claims.date(name).ok().flatten().map(secs));
             let now = secs(now.unix_millis());
             let ahead = starts.into_iter().flatten().max()?.checked_sub(now)?;
             let [nbf, iat] = starts.map(|date| date.map_or("none".to_owned(), |d| d.to_string()));
             Some(format!("token says it starts in {ahead} s: nbf {nbf}, iat {iat}, now {now}"))
         }
-        Refusal::WrongTokenKind => {
+        TokenError::WrongTokenKind => {
             let signs = quoted(claims.signs_of_another_kind(), MAX_SAID);
             Some(format!("token shows its kind in its claims: {signs}"))
         }
@@ -173,11 +173,11 @@ fn explain_claims(claims: &Claims, refusal: Refusal, realm: &Realm, now: Now) ->
 /// Names the claim for which a token is malformed.
 fn explain_malformed(
     claims: &Claims,
-    refusal: Refusal,
+    refusal: TokenError,
     required: &[&'static str],
     realm: &Realm,
 ) -> Option<String> {
-    if refusal != Refusal::MalformedToken {
+    if refusal != TokenError::MalformedToken {
         return None;
     }
     let is_missing = |name: &&&'static str| claims.get(name).is_none();

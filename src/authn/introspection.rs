@@ -22,7 +22,7 @@ use super::keys::discovery::Discovery;
 use super::keys::fetch::FetchError;
 use super::principal::{Principal, Realm};
 use super::settings::{Audiences, IntrospectionSettings};
-use super::{Proven, Refusal, shards};
+use super::{Proven, TokenError, shards};
 use crate::breaker::Breaker;
 use crate::clock::{Now, SharedClock};
 use crate::flight::Flights;
@@ -46,7 +46,7 @@ const REFUSED: shards::Size = shards::Size {
     largest: MAX_REFUSED_TOKEN_BYTES,
 };
 
-pub(super) type Answer = Result<Proven, Refusal>;
+pub(super) type Answer = Result<Proven, TokenError>;
 
 pub(super) struct Introspection {
     discovery: Arc<Discovery>,
@@ -68,7 +68,7 @@ pub(super) struct Introspection {
 /// What a token was refused for.
 #[derive(Clone)]
 struct Refused {
-    refusal: Refusal,
+    refusal: TokenError,
     /// For the log: what the answer says, and what would do; or why there was none.
     detail: Option<Arc<str>>,
     /// The end of the belief on the monotonic clock, in milliseconds.
@@ -129,7 +129,7 @@ impl Introspection {
         let asked = Arc::clone(&token);
         let call = move || async move { of.call(&asked).await };
         let answer = self.calls.join(token, call).await;
-        answer.unwrap_or(Err(Refusal::IntrospectionUnavailable))
+        answer.unwrap_or(Err(TokenError::IntrospectionUnavailable))
     }
 
     /// Forgets the refusals that are not believed any more.
@@ -139,10 +139,10 @@ impl Introspection {
 
     async fn call(&self, token: &Arc<str>) -> Answer {
         let Ok(_permit) = self.permits.try_acquire() else {
-            return Err(Refusal::IntrospectionUnavailable);
+            return Err(TokenError::IntrospectionUnavailable);
         };
         if !self.breaker.admits(self.clock.now()) {
-            return Err(Refusal::IntrospectionUnavailable);
+            return Err(TokenError::IntrospectionUnavailable);
         }
         let asked = tokio::time::timeout(self.settings.timeout, self.ask(token)).await;
         let asked = asked.unwrap_or(Err(Fault::Deadline));
@@ -154,9 +154,9 @@ impl Introspection {
                 Err(refusal) => (refusal, explain_answer(&claims, refusal, &self.realm, now)),
             },
             Err(fault) if fault.is_about_the_token() => {
-                (Refusal::IntrospectionUnavailable, Some(fault.to_string()))
+                (TokenError::IntrospectionUnavailable, Some(fault.to_string()))
             }
-            Err(_) => return Err(Refusal::IntrospectionUnavailable),
+            Err(_) => return Err(TokenError::IntrospectionUnavailable),
         };
         let until = now.mono_millis_after(self.settings.negative_ttl);
         let refused = Refused { refusal, detail: detail.map(Arc::from), until };
@@ -194,7 +194,7 @@ impl Introspection {
     }
 
     /// What is remembered of a token that was refused just now, for the log.
-    pub(super) fn explanation(&self, token: &str, refusal: Refusal) -> Option<String> {
+    pub(super) fn explanation(&self, token: &str, refusal: TokenError) -> Option<String> {
         let refused = self.refused.get(token).filter(|refused| refused.refusal == refusal)?;
         refused.detail.as_deref().map(str::to_owned)
     }
@@ -217,10 +217,10 @@ impl Introspection {
     fn read(&self, claims: &Claims) -> Answer {
         let now = self.clock.now();
         if claims.get("active") != Some(&Value::Bool(true)) {
-            return Err(Refusal::Inactive);
+            return Err(TokenError::Inactive);
         }
         if claims.text("iss")?.is_some_and(|issuer| *issuer != *self.realm.issuer) {
-            return Err(Refusal::WrongIssuer);
+            return Err(TokenError::WrongIssuer);
         }
         claims.check_unbound()?;
         check_token_type(claims)?;
@@ -242,11 +242,11 @@ impl std::fmt::Debug for Introspection {
 }
 
 /// Refresh tokens and tokens of other schemes are active too.
-fn check_token_type(claims: &Claims) -> Result<(), Refusal> {
+fn check_token_type(claims: &Claims) -> Result<(), TokenError> {
     let is_bearer = claims.text("token_type")?.is_none_or(|kind| {
         kind.eq_ignore_ascii_case("Bearer") || kind.eq_ignore_ascii_case("access_token")
     });
-    if is_bearer { Ok(()) } else { Err(Refusal::WrongTokenKind) }
+    if is_bearer { Ok(()) } else { Err(TokenError::WrongTokenKind) }
 }
 
 /// RFC 6749 section 2.3.1: both halves are form-encoded before they are joined.

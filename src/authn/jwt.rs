@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::Refusal;
+use super::TokenError;
 use super::algorithm::Algorithm;
 use super::json;
 use super::keys::jwks::VerifyingKey;
@@ -38,16 +38,17 @@ pub(super) struct Header {
 
 impl<'a> Jws<'a> {
     /// Parses three non-empty canonical base64url parts, the first a header that we can honour.
-    pub(super) fn parse(token: &'a str) -> Result<Self, Refusal> {
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(Refusal::MalformedToken)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(Refusal::MalformedToken)?;
+    pub(super) fn parse(token: &'a str) -> Result<Self, TokenError> {
+        let (signing_input, signature) =
+            token.rsplit_once('.').ok_or(TokenError::MalformedToken)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(TokenError::MalformedToken)?;
         if header.len() > MAX_HEADER_BYTES || payload.is_empty() || signature.is_empty() {
-            return Err(Refusal::MalformedToken);
+            return Err(TokenError::MalformedToken);
         }
         let header = Header::parse(&decode(header)?)?;
         let payload = decode(payload)?;
         if !header.algorithm.fits_signature(decode(signature)?.len()) {
-            return Err(Refusal::BadSignature);
+            return Err(TokenError::BadSignature);
         }
         Ok(Self { header, payload, signing_input, signature })
     }
@@ -57,15 +58,15 @@ impl<'a> Jws<'a> {
     }
 
     /// Verifies the signature; the key must be one for the header's algorithm.
-    pub(super) fn verify(&self, key: &VerifyingKey) -> Result<(), Refusal> {
+    pub(super) fn verify(&self, key: &VerifyingKey) -> Result<(), TokenError> {
         if !key.algorithms().contains(self.header.algorithm) {
-            return Err(Refusal::AlgorithmNotAllowed);
+            return Err(TokenError::AlgorithmNotAllowed);
         }
         let message = self.signing_input.as_bytes();
         let algorithm = self.header.algorithm.verifier();
         match jsonwebtoken::crypto::verify(self.signature, message, key.material(), algorithm) {
             Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(Refusal::BadSignature),
+            Ok(false) | Err(_) => Err(TokenError::BadSignature),
         }
     }
 }
@@ -82,15 +83,17 @@ pub(super) fn peek(token: &str) -> Option<(Map<String, Value>, Vec<u8>)> {
 }
 
 impl Header {
-    fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+    fn parse(bytes: &[u8]) -> Result<Self, TokenError> {
         let object =
-            json::parse_object(bytes, MAX_HEADER_DEPTH).map_err(|_| Refusal::MalformedToken)?;
+            json::parse_object(bytes, MAX_HEADER_DEPTH).map_err(|_| TokenError::MalformedToken)?;
         if REFUSED_PARAMETERS.iter().any(|name| object.contains_key(*name)) || is_nested(&object) {
-            return Err(Refusal::MalformedToken);
+            return Err(TokenError::MalformedToken);
         }
         let algorithm = match object.get("alg") {
-            Some(Value::String(name)) => name.parse().map_err(|_| Refusal::AlgorithmNotAllowed)?,
-            _ => return Err(Refusal::MalformedToken),
+            Some(Value::String(name)) => {
+                name.parse().map_err(|_| TokenError::AlgorithmNotAllowed)?
+            }
+            _ => return Err(TokenError::MalformedToken),
         };
         Ok(Self {
             algorithm,
@@ -109,11 +112,11 @@ fn is_nested(header: &Map<String, Value>) -> bool {
     })
 }
 
-fn parse_kid(kid: Option<&Value>) -> Result<Option<String>, Refusal> {
+fn parse_kid(kid: Option<&Value>) -> Result<Option<String>, TokenError> {
     match kid {
         None => Ok(None),
         Some(Value::String(kid)) if is_legal_kid(kid) => Ok(Some(kid.clone())),
-        Some(_) => Err(Refusal::MalformedToken),
+        Some(_) => Err(TokenError::MalformedToken),
     }
 }
 
@@ -123,25 +126,25 @@ pub(super) fn is_legal_kid(kid: &str) -> bool {
 }
 
 /// Whether the token declares itself an access token. ZITADEL's say `JWT`, as its ID tokens do.
-fn parse_typ(typ: Option<&Value>) -> Result<bool, Refusal> {
+fn parse_typ(typ: Option<&Value>) -> Result<bool, TokenError> {
     let typ = match typ {
         None => return Ok(false),
         Some(Value::String(typ)) => typ,
-        Some(_) => return Err(Refusal::MalformedToken),
+        Some(_) => return Err(TokenError::MalformedToken),
     };
     if typ.eq_ignore_ascii_case("JWT") {
         Ok(false)
     } else if typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt") {
         Ok(true)
     } else {
-        Err(Refusal::WrongTokenKind)
+        Err(TokenError::WrongTokenKind)
     }
 }
 
 /// Refuses padding, white space, the other alphabet and non-zero trailing bits: each would give
 /// one token many spellings.
-fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::MalformedToken)
+fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::MalformedToken)
 }
 
 #[cfg(test)]
@@ -150,7 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[track_caller]
-    fn check(header: &str, expected: Result<(Algorithm, Option<&str>, bool), Refusal>) {
+    fn check(header: &str, expected: Result<(Algorithm, Option<&str>, bool), TokenError>) {
         let parsed = Header::parse(header.as_bytes());
         let expected = expected.map(|(algorithm, kid, is_declared_access_token)| Header {
             algorithm,
@@ -174,9 +177,9 @@ mod tests {
     fn other_kinds_of_jwt_are_refused() {
         for typ in ["logout+jwt", "dpop+jwt", "secevent+jwt", "JOSE", "", "at+jwt "] {
             let header = format!(r#"{{"alg":"RS256","typ":"{typ}"}}"#);
-            check(&header, Err(Refusal::WrongTokenKind));
+            check(&header, Err(TokenError::WrongTokenKind));
         }
-        check(r#"{"alg":"RS256","typ":1}"#, Err(Refusal::MalformedToken));
+        check(r#"{"alg":"RS256","typ":1}"#, Err(TokenError::MalformedToken));
     }
 
     #[test]

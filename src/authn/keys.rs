@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use self::fetch::{FetchError, KeySource};
 use self::jwks::{KeySet, LeftOut};
-use super::Refusal;
+use super::TokenError;
 use super::algorithm::AlgorithmSet;
 use super::jwt::Jws;
 use crate::clock::{Now, SharedClock};
@@ -100,8 +100,8 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn verify(&self, jws: &Jws<'_>) -> Result<(), Refusal> {
-        let mut verdict = Err(Refusal::UnknownKey);
+    fn verify(&self, jws: &Jws<'_>) -> Result<(), TokenError> {
+        let mut verdict = Err(TokenError::UnknownKey);
         for key in self.set.find(jws.header.kid.as_deref(), jws.header.algorithm)? {
             verdict = jws.verify(key);
             if verdict.is_ok() {
@@ -144,21 +144,25 @@ impl IssuerKeys {
     ///
     /// A token that no current key verifies may have been signed with a newer one, under a name that
     /// is new or, where the issuer was rebuilt, under an old one.
-    pub(super) async fn verify(self: &Arc<Self>, jws: &Jws<'_>, now: Now) -> Result<u64, Refusal> {
+    pub(super) async fn verify(
+        self: &Arc<Self>,
+        jws: &Jws<'_>,
+        now: Now,
+    ) -> Result<u64, TokenError> {
         let seen = self.believed(now)?;
         let refusal = match seen.verify(jws) {
             Ok(()) => return Ok(self.believed_until(&seen)),
             // Nothing tells which key it asks for.
-            Err(Refusal::UnknownKey) if jws.header.kid.is_none() => {
-                return Err(Refusal::UnknownKey);
+            Err(TokenError::UnknownKey) if jws.header.kid.is_none() => {
+                return Err(TokenError::UnknownKey);
             }
             Err(refusal) => refusal,
         };
         if !self.refetch(now).await {
             // Without the key nothing can be said. With one that is believed there is a verdict, and
             // what would verify under a key that nobody has seen is not known to exist.
-            let is_undecided = refusal == Refusal::UnknownKey;
-            return Err(if is_undecided { Refusal::KeysUnavailable } else { refusal });
+            let is_undecided = refusal == TokenError::UnknownKey;
+            return Err(if is_undecided { TokenError::KeysUnavailable } else { refusal });
         }
         let newest = self.believed(self.clock.now())?;
         if Arc::ptr_eq(&newest, &seen) {
@@ -168,10 +172,10 @@ impl IssuerKeys {
     }
 
     /// The current keys, while they are young enough.
-    fn believed(&self, now: Now) -> Result<Arc<Loaded>, Refusal> {
-        let loaded = self.current.load_full().ok_or(Refusal::KeysUnavailable)?;
+    fn believed(&self, now: Now) -> Result<Arc<Loaded>, TokenError> {
+        let loaded = self.current.load_full().ok_or(TokenError::KeysUnavailable)?;
         let is_young = now.since(loaded.at) <= self.life.hard;
-        if is_young { Ok(loaded) } else { Err(Refusal::KeysUnavailable) }
+        if is_young { Ok(loaded) } else { Err(TokenError::KeysUnavailable) }
     }
 
     fn believed_until(&self, loaded: &Loaded) -> u64 {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::Refusal;
+use super::TokenError;
 use super::block::block_bytes;
 use super::claims::Claims;
 use super::roles::{BARE_ROLES, Ours, Roles};
@@ -60,19 +60,19 @@ pub(super) struct Realm {
 
 impl Realm {
     /// The subject of a token, and who that is to `OpenFGA`.
-    pub(super) fn user<'a>(&self, claims: &'a Claims) -> Result<(&'a str, String), Refusal> {
-        let subject = claims.text("sub")?.ok_or(Refusal::MalformedToken)?;
-        let template = self.templates.get(self.index).ok_or(Refusal::WrongIssuer)?;
+    pub(super) fn user<'a>(&self, claims: &'a Claims) -> Result<(&'a str, String), TokenError> {
+        let subject = claims.text("sub")?.ok_or(TokenError::MalformedToken)?;
+        let template = self.templates.get(self.index).ok_or(TokenError::WrongIssuer)?;
         Ok((subject, template.user(subject, &self.templates)?))
     }
 }
 
 impl Principal {
-    pub(super) fn new(realm: &Realm, claims: &Claims) -> Result<Self, Refusal> {
+    pub(super) fn new(realm: &Realm, claims: &Claims) -> Result<Self, TokenError> {
         let (subject, user) = realm.user(claims)?;
         // Names without the type stay unique: a subject never has the colon of another type.
         let id = user.strip_prefix("user:").unwrap_or(&user);
-        let id_header = HeaderValue::from_str(id).map_err(|_| Refusal::MalformedToken)?;
+        let id_header = HeaderValue::from_str(id).map_err(|_| TokenError::MalformedToken)?;
         let roles = Roles::read(claims, &realm.ours);
         let claim_headers = claim_headers(&realm.claim_headers, claims, &roles);
         let client_id = claims.get("client_id").or_else(|| claims.get("azp"));
@@ -93,7 +93,7 @@ impl Principal {
             claim_headers,
         };
         let fits = principal.held_bytes() <= MAX_HELD_BYTES;
-        fits.then_some(principal).ok_or(Refusal::MalformedToken)
+        fits.then_some(principal).ok_or(TokenError::MalformedToken)
     }
 
     /// Bytes that it takes outside of itself, and that would be free without it.
@@ -340,7 +340,7 @@ mod tests {
         let claims = json!({"sub": "281", claim: roles}).to_string();
         let claims = Claims::parse(claims.as_bytes()).expect("claims");
         let refused = Principal::new(&Realm::for_specification(), &claims).err();
-        assert_eq!(refused, Some(Refusal::MalformedToken));
+        assert_eq!(refused, Some(TokenError::MalformedToken));
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl World {
         Self { authenticator, keys, clock }
     }
 
-    async fn verify(&self, token: &str) -> Result<Verified, Refusal> {
+    async fn verify(&self, token: &str) -> Result<Verified, TokenError> {
         let bearer = Bearer::parse(token.as_bytes())?;
         self.authenticator.verify(bearer, self.clock.now()).await
     }
@@ -116,7 +116,7 @@ async fn a_token_without_kid_is_accepted_when_one_key_fits() {
     assert!(world.verify(&token).await.is_ok());
     world.keys.then(Some(jwks(&[&P256, &super::testing::p256("second")])));
     world.authenticator.issuers[0].keys.refresh().await;
-    assert_eq!(world.verify(&token).await.err(), Some(Refusal::UnknownKey));
+    assert_eq!(world.verify(&token).await.err(), Some(TokenError::UnknownKey));
     assert_eq!(world.keys.loads(), 2);
 }
 
@@ -127,7 +127,7 @@ async fn a_token_dies_with_its_expiry() {
     world.clock.advance(Duration::from_secs(3_599));
     assert!(world.verify(&token).await.is_ok());
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!(world.verify(&token).await.err(), Some(Refusal::Expired));
+    assert_eq!(world.verify(&token).await.err(), Some(TokenError::Expired));
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_clock_behind_the_issuers_is_tolerated_up_to_the_skew() {
     let world = World::new(|_| ()).await;
     let from = |secs: u64| P256.token(&changed(|claims| claims["iat"] = json!(START_SECS + secs)));
     assert!(world.verify(&from(30)).await.is_ok());
-    assert_eq!(world.verify(&from(31)).await.err(), Some(Refusal::NotYetValid));
+    assert_eq!(world.verify(&from(31)).await.err(), Some(TokenError::NotYetValid));
 }
 
 #[tokio::test]
@@ -166,16 +166,16 @@ async fn two_issuers_have_separate_keys_and_users() {
     let principal = verify(&P256.token(&acme)).await.expect("second");
     assert_eq!((principal.issuer_index(), principal.user()), (1, "user:acme|281"));
     // The second issuer's key does not speak for the first, and the other way round.
-    assert_eq!(verify(&P256.token(&claims())).await.err(), Some(Refusal::UnknownKey));
-    assert_eq!(verify(&RSA.token(&acme)).await.err(), Some(Refusal::UnknownKey));
+    assert_eq!(verify(&P256.token(&claims())).await.err(), Some(TokenError::UnknownKey));
+    assert_eq!(verify(&RSA.token(&acme)).await.err(), Some(TokenError::UnknownKey));
     let posing = changed(|claims| claims["sub"] = json!("acme|281"));
-    assert_eq!(verify(&RSA.token(&posing)).await.err(), Some(Refusal::MalformedToken));
+    assert_eq!(verify(&RSA.token(&posing)).await.err(), Some(TokenError::MalformedToken));
 }
 
 #[tokio::test]
 async fn an_opaque_token_needs_introspection() {
     let world = World::new(|_| ()).await;
-    assert_eq!(world.verify("b3BhcXVl").await.err(), Some(Refusal::NotIntrospected));
+    assert_eq!(world.verify("b3BhcXVl").await.err(), Some(TokenError::NotIntrospected));
     assert_eq!(world.keys.loads(), 1);
 }
 
@@ -184,7 +184,7 @@ async fn algorithms_can_be_restricted_per_issuer() {
     let world = World::new(|issuer| issuer.algorithms = vec![Algorithm::RS256]).await;
     assert!(world.verify(&RSA.token(&claims())).await.is_ok());
     let refusal = world.verify(&P256.token(&claims())).await.err();
-    assert_eq!(refusal, Some(Refusal::AlgorithmNotAllowed));
+    assert_eq!(refusal, Some(TokenError::AlgorithmNotAllowed));
 }
 
 /// Any change of one character of a token is refused, whatever it hits.

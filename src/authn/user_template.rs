@@ -1,6 +1,6 @@
 //! How subjects become `OpenFGA` users, so that no two issuers can name the same user.
 
-use super::Refusal;
+use super::TokenError;
 
 /// `OpenFGA`'s limit on a user, in characters; ours are ASCII.
 const MAX_USER_BYTES: usize = 512;
@@ -40,7 +40,11 @@ impl UserTemplate {
 
     /// The user of this subject. One that lies inside the name space of a longer template among
     /// `others` belongs to that template's issuer, so it is refused here.
-    pub(super) fn user(&self, subject: &str, others: &[UserTemplate]) -> Result<String, Refusal> {
+    pub(super) fn user(
+        &self,
+        subject: &str,
+        others: &[UserTemplate],
+    ) -> Result<String, TokenError> {
         let user = format!("{}{subject}", self.prefix);
         let is_foreign = others.iter().any(|other| {
             other.prefix.len() > self.prefix.len() && user.starts_with(&*other.prefix)
@@ -50,7 +54,7 @@ impl UserTemplate {
             || is_foreign
             || !subject.bytes().all(is_legal_byte)
         {
-            return Err(Refusal::MalformedToken);
+            return Err(TokenError::MalformedToken);
         }
         Ok(user)
     }
@@ -100,19 +104,19 @@ mod tests {
     fn subjects_that_are_no_openfga_id_are_refused() {
         let user = |subject: &str| UserTemplate::default().user(subject, &[]);
         for subject in ["", "*", "a*", "a:b", "a#b", "a b", "a\tb", "a\0", "ä", "a\u{7f}", " a"] {
-            assert_eq!(user(subject), Err(Refusal::MalformedToken), "{subject:?}");
+            assert_eq!(user(subject), Err(TokenError::MalformedToken), "{subject:?}");
         }
         for subject in ["281", "auth0|abc", "anne@example.com", "a/b", "{sub}", "a,b"] {
             assert_eq!(user(subject), Ok(format!("user:{subject}")));
         }
         assert!(user(&"a".repeat(507)).is_ok());
-        assert_eq!(user(&"a".repeat(508)), Err(Refusal::MalformedToken));
+        assert_eq!(user(&"a".repeat(508)), Err(TokenError::MalformedToken));
     }
 
     #[test]
     fn the_first_issuer_cannot_name_a_user_of_the_second() {
         let templates = [UserTemplate::default(), template("user:acme|{sub}")];
-        assert_eq!(templates[0].user("acme|7", &templates), Err(Refusal::MalformedToken));
+        assert_eq!(templates[0].user("acme|7", &templates), Err(TokenError::MalformedToken));
         assert_eq!(templates[0].user("acme", &templates), Ok("user:acme".to_owned()));
         assert_eq!(templates[1].user("7", &templates), Ok("user:acme|7".to_owned()));
     }

@@ -32,7 +32,7 @@ use crate::clock::SharedClock;
 
 pub use self::fault::{Fault, Hits};
 pub use self::keys::{Algorithm, KeyError};
-pub use self::token::{TokenBuilder, TokenError};
+pub use self::token::{SigningError, TokenBuilder};
 
 /// What an issuer is set up with.
 #[derive(Clone)]

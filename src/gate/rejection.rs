@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::policy::Bound;
 use super::{Caller, Standings};
-use crate::authn::{BearerError, Refusal};
+use crate::authn::TokenError;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $status:literal $word:literal $title:literal;)*) => {
@@ -116,33 +116,23 @@ reasons! {
     Loop = 508 "loop" "The request has passed this gateway before";
 }
 
-impl From<Refusal> for Reason {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Missing => Reason::MissingToken,
-            Refusal::Conflicting => Reason::ConflictingCredentials,
-            Refusal::MalformedToken | Refusal::NotIntrospected => Reason::MalformedToken,
-            Refusal::BadSignature => Reason::BadSignature,
-            Refusal::UnknownKey => Reason::UnknownKey,
-            Refusal::AlgorithmNotAllowed => Reason::AlgorithmNotAllowed,
-            Refusal::WrongIssuer => Reason::WrongIssuer,
-            Refusal::WrongAudience => Reason::WrongAudience,
-            Refusal::Expired => Reason::Expired,
-            Refusal::NotYetValid => Reason::NotYetValid,
-            Refusal::WrongTokenKind => Reason::WrongTokenKind,
-            Refusal::Inactive => Reason::Inactive,
-            Refusal::KeysUnavailable => Reason::KeysUnavailable,
-            Refusal::IntrospectionUnavailable => Reason::IntrospectionUnavailable,
-        }
-    }
-}
-
-impl From<BearerError> for Reason {
-    fn from(error: BearerError) -> Self {
+impl From<TokenError> for Reason {
+    fn from(error: TokenError) -> Self {
         match error {
-            BearerError::Missing | BearerError::UnknownOrigin => Reason::MissingToken,
-            BearerError::Malformed => Reason::MalformedToken,
-            BearerError::Conflicting => Reason::ConflictingCredentials,
+            TokenError::Missing | TokenError::UnknownOrigin => Reason::MissingToken,
+            TokenError::Conflicting => Reason::ConflictingCredentials,
+            TokenError::MalformedToken | TokenError::NotIntrospected => Reason::MalformedToken,
+            TokenError::BadSignature => Reason::BadSignature,
+            TokenError::UnknownKey => Reason::UnknownKey,
+            TokenError::AlgorithmNotAllowed => Reason::AlgorithmNotAllowed,
+            TokenError::WrongIssuer => Reason::WrongIssuer,
+            TokenError::WrongAudience => Reason::WrongAudience,
+            TokenError::Expired => Reason::Expired,
+            TokenError::NotYetValid => Reason::NotYetValid,
+            TokenError::WrongTokenKind => Reason::WrongTokenKind,
+            TokenError::Inactive => Reason::Inactive,
+            TokenError::KeysUnavailable => Reason::KeysUnavailable,
+            TokenError::IntrospectionUnavailable => Reason::IntrospectionUnavailable,
         }
     }
 }
@@ -182,17 +172,20 @@ impl From<Reason> for Refused {
     }
 }
 
-impl From<BearerError> for Refused {
-    fn from(error: BearerError) -> Self {
-        let advice = match error {
+impl From<TokenError> for Refused {
+    fn from(error: TokenError) -> Self {
+        let reason = Reason::from(error);
+        match error {
             // No verdict on the cookie's token: it is not looked at, as if it had not been sent.
-            BearerError::UnknownOrigin => Advice::Detail(
-                "a cookie counts here only beside an Origin that is the gateway's own or in \
-                 cors.allowed_origins",
-            ),
-            _ => Advice::None,
-        };
-        Self { reason: error.into(), advice }
+            TokenError::UnknownOrigin => Self {
+                reason,
+                advice: Advice::Detail(
+                    "a cookie counts here only beside an Origin that is the gateway's own or in \
+                     cors.allowed_origins",
+                ),
+            },
+            _ => reason.into(),
+        }
     }
 }
 

@@ -27,14 +27,14 @@ fn find(
     lines: &[(HeaderName, &str)],
     query: &str,
     sender: Sender,
-) -> Result<String, BearerError> {
+) -> Result<String, TokenError> {
     let headers = headers(lines);
     let offered = credentials.find(&headers, Some(query), sender)?;
     offered.parse().map(|bearer| bearer.token().to_owned())
 }
 
 #[track_caller]
-fn check(lines: &[(HeaderName, &str)], query: &str, expected: Result<&str, BearerError>) {
+fn check(lines: &[(HeaderName, &str)], query: &str, expected: Result<&str, TokenError>) {
     let found = find(&everywhere(), lines, query, HANDSHAKE);
     assert_eq!(found.as_deref().map_err(|error| *error), expected, "{lines:?} {query}");
 }
@@ -45,8 +45,8 @@ fn the_token_is_found_wherever_it_may_be() {
     check(&[(COOKIE, "a=1; sid=abc")], "", Ok("abc"));
     check(&[], "a=1&t=abc", Ok("abc"));
     check(&[(SEC_WEBSOCKET_PROTOCOL, "chat, bearer.YWJj")], "", Ok("abc"));
-    check(&[], "", Err(BearerError::Missing));
-    check(&[(SEC_WEBSOCKET_PROTOCOL, "chat")], "a=1", Err(BearerError::Missing));
+    check(&[], "", Err(TokenError::Missing));
+    check(&[(SEC_WEBSOCKET_PROTOCOL, "chat")], "a=1", Err(TokenError::Missing));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn the_same_token_twice_is_one() {
 
 #[test]
 fn two_different_ones_conflict_in_whatever_spelling() {
-    let conflict = Err(BearerError::Conflicting);
+    let conflict = Err(TokenError::Conflicting);
     let bearer = (AUTHORIZATION, "Bearer abc");
     for (line, query) in [
         ((COOKIE, "sid=x"), ""),
@@ -84,7 +84,7 @@ fn two_different_ones_conflict_in_whatever_spelling() {
 
 #[test]
 fn credentials_that_are_not_looked_at_conflict_with_those_that_are() {
-    let conflict = Err(BearerError::Conflicting);
+    let conflict = Err(TokenError::Conflicting);
     let cookies = credentials(&["cookie:sid"]);
     let cookie = || (COOKIE, "sid=abc");
     let of = |lines: &[(HeaderName, &str)], query| find(&cookies, lines, query, VOUCHED);
@@ -92,11 +92,11 @@ fn credentials_that_are_not_looked_at_conflict_with_those_that_are() {
     assert_eq!(of(&[cookie(), (AUTHORIZATION, "Bearer abc")], ""), conflict);
     assert_eq!(of(&[cookie(), (AUTHORIZATION, "Basic abc")], ""), conflict);
     assert_eq!(of(&[cookie()], "access_token=abc"), conflict);
-    assert_eq!(of(&[(AUTHORIZATION, "Bearer abc")], ""), Err(BearerError::Missing));
+    assert_eq!(of(&[(AUTHORIZATION, "Bearer abc")], ""), Err(TokenError::Missing));
     // With Authorization among the places, other schemes are no less credentials.
     let basic = (AUTHORIZATION, "Basic abc");
-    check(&[basic.clone(), (COOKIE, "sid=abc")], "", Err(BearerError::Conflicting));
-    check(&[basic], "", Err(BearerError::Missing));
+    check(&[basic.clone(), (COOKIE, "sid=abc")], "", Err(TokenError::Conflicting));
+    check(&[basic], "", Err(TokenError::Missing));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_parameter_that_is_looked_at_may_have_the_usual_name() {
     let bearer = [(AUTHORIZATION, "Bearer abc")];
     assert_eq!(find(&usual, &bearer, "access_token=abc", VOUCHED).as_deref(), Ok("abc"));
     let other = find(&usual, &bearer, "access_token=x", VOUCHED);
-    assert_eq!(other, Err(BearerError::Conflicting));
+    assert_eq!(other, Err(TokenError::Conflicting));
 }
 
 #[test]
@@ -118,10 +118,10 @@ fn what_is_no_token_is_malformed() {
         (SEC_WEBSOCKET_PROTOCOL, "bearer.YWJj==, x"),
         (AUTHORIZATION, "Bearer"),
     ] {
-        check(&[line], "", Err(BearerError::Malformed));
+        check(&[line], "", Err(TokenError::MalformedToken));
     }
     for query in ["t=", "t", "t=a+b", "t=a%20b", "t=a%", "t=%00"] {
-        check(&[], query, Err(BearerError::Malformed));
+        check(&[], query, Err(TokenError::MalformedToken));
     }
 }
 
@@ -131,18 +131,18 @@ fn a_cookie_counts_only_for_who_is_vouched_for() {
     let cookie = || (COOKIE, "sid=abc");
     let unknown = Sender::default();
     let of = |lines: &[(HeaderName, &str)], query| find(&everywhere, lines, query, unknown);
-    assert_eq!(of(&[cookie()], ""), Err(BearerError::UnknownOrigin));
+    assert_eq!(of(&[cookie()], ""), Err(TokenError::UnknownOrigin));
     // Another page cannot send these.
     assert_eq!(of(&[cookie()], "t=abc").as_deref(), Ok("abc"));
     let bearer = (AUTHORIZATION, "Bearer abc");
     assert_eq!(of(&[cookie(), bearer], "").as_deref(), Ok("abc"));
-    assert_eq!(of(&[cookie()], "t=x"), Err(BearerError::Conflicting));
+    assert_eq!(of(&[cookie()], "t=x"), Err(TokenError::Conflicting));
 }
 
 #[test]
 fn a_subprotocol_counts_in_a_handshake_only() {
     let lines = [(SEC_WEBSOCKET_PROTOCOL, "bearer.YWJj, chat")];
-    assert_eq!(find(&everywhere(), &lines, "", VOUCHED), Err(BearerError::Missing));
+    assert_eq!(find(&everywhere(), &lines, "", VOUCHED), Err(TokenError::Missing));
     let everywhere = everywhere();
     let alone =
         |line: &str| everywhere.offers_a_token_alone(&headers(&[(SEC_WEBSOCKET_PROTOCOL, line)]));
@@ -184,6 +184,6 @@ proptest! {
         everywhere.take_out(&mut headers);
         let query = everywhere.query_without_token(&query).unwrap_or(query);
         let left = everywhere.find(&headers, Some(&query), VOUCHED).err();
-        prop_assert_eq!(left, Some(BearerError::Missing));
+        prop_assert_eq!(left, Some(TokenError::Missing));
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::super::testing::site::Site;
 use super::super::testing::{P256, START_SECS, claims, clock, jwks};
 use super::super::{
-    Audiences, Authenticator, Bearer, IntrospectionSettings, IssuerSettings, Refusal, TokenCache,
-    Verified,
+    Audiences, Authenticator, Bearer, IntrospectionSettings, IssuerSettings, TokenCache,
+    TokenError, Verified,
 };
 use crate::clock::{Clock as _, ManualClock};
 use crate::secret::Secret;
@@ -55,7 +55,7 @@ impl World {
         self.site.on("/introspect", 200, &answer.to_string());
     }
 
-    async fn verify(&self, token: &str) -> Result<Verified, Refusal> {
+    async fn verify(&self, token: &str) -> Result<Verified, TokenError> {
         let bearer = Bearer::parse(token.as_bytes())?;
         self.authenticator.verify(bearer, self.clock.now()).await
     }
@@ -104,7 +104,7 @@ async fn a_wall_clock_that_is_set_back_does_not_let_a_revoked_token_live_on() {
     };
     assert!(is_remembered(29_999));
     assert!(!is_remembered(1));
-    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::Inactive));
+    assert_eq!(world.verify(TOKEN).await.err(), Some(TokenError::Inactive));
 }
 
 #[tokio::test]
@@ -117,19 +117,19 @@ async fn an_answer_without_issuer_and_expiry_is_accepted() {
 #[tokio::test]
 async fn an_active_answer_is_checked_like_a_jwt() {
     for (name, value, refusal) in [
-        ("active", json!(false), Refusal::Inactive),
-        ("iss", json!("https://other.example"), Refusal::WrongIssuer),
-        ("iss", json!(1), Refusal::MalformedToken),
-        ("aud", json!(["other"]), Refusal::WrongAudience),
-        ("aud", json!([]), Refusal::WrongAudience),
-        ("exp", json!(START_SECS), Refusal::Expired),
-        ("exp", json!("1"), Refusal::MalformedToken),
-        ("nbf", json!(START_SECS + 31), Refusal::NotYetValid),
-        ("sub", json!("*"), Refusal::MalformedToken),
-        ("sub", json!(null), Refusal::MalformedToken),
-        ("token_type", json!("DPoP"), Refusal::WrongTokenKind),
-        ("token_type", json!("refresh_token"), Refusal::WrongTokenKind),
-        ("cnf", json!({"jkt": "x"}), Refusal::WrongTokenKind),
+        ("active", json!(false), TokenError::Inactive),
+        ("iss", json!("https://other.example"), TokenError::WrongIssuer),
+        ("iss", json!(1), TokenError::MalformedToken),
+        ("aud", json!(["other"]), TokenError::WrongAudience),
+        ("aud", json!([]), TokenError::WrongAudience),
+        ("exp", json!(START_SECS), TokenError::Expired),
+        ("exp", json!("1"), TokenError::MalformedToken),
+        ("nbf", json!(START_SECS + 31), TokenError::NotYetValid),
+        ("sub", json!("*"), TokenError::MalformedToken),
+        ("sub", json!(null), TokenError::MalformedToken),
+        ("token_type", json!("DPoP"), TokenError::WrongTokenKind),
+        ("token_type", json!("refresh_token"), TokenError::WrongTokenKind),
+        ("cnf", json!({"jkt": "x"}), TokenError::WrongTokenKind),
     ] {
         let world = World::new().await;
         let mut answer = world.active();
@@ -144,7 +144,7 @@ async fn a_refused_token_is_not_asked_about_again_for_five_seconds() {
     let world = World::new().await;
     world.says(&json!({"active": false}));
     for _ in 0..10 {
-        assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::Inactive));
+        assert_eq!(world.verify(TOKEN).await.err(), Some(TokenError::Inactive));
     }
     assert_eq!(world.calls(), 1);
     world.says(&world.active());
@@ -157,11 +157,11 @@ async fn a_refused_token_is_not_asked_about_again_for_five_seconds() {
 async fn an_issuer_without_an_endpoint_is_unavailable() {
     let world = World::new().await;
     world.site.discovery(&json!({"introspection_endpoint": "ftp://x"}));
-    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
+    assert_eq!(world.verify(TOKEN).await.err(), Some(TokenError::IntrospectionUnavailable));
     let document =
         json!({"issuer": world.site.url, "jwks_uri": format!("{}/keys", world.site.url)});
     world.site.on("/.well-known/openid-configuration", 200, &document.to_string());
-    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
+    assert_eq!(world.verify(TOKEN).await.err(), Some(TokenError::IntrospectionUnavailable));
     assert_eq!(world.calls(), 0);
 }
 
@@ -169,7 +169,7 @@ async fn an_issuer_without_an_endpoint_is_unavailable() {
 async fn a_slow_endpoint_is_given_up_at_the_deadline() {
     let world = World::with(|client| client.timeout = Duration::from_millis(50)).await;
     world.site.close();
-    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
+    assert_eq!(world.verify(TOKEN).await.err(), Some(TokenError::IntrospectionUnavailable));
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn no_more_than_256_calls_are_in_flight() {
     while introspection.permits.available_permits() > 0 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
+    assert_eq!(world.verify(TOKEN).await.err(), Some(TokenError::IntrospectionUnavailable));
     world.site.open();
     for call in waiting {
         assert_eq!(call.await.expect("task").err(), None);

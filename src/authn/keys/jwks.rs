@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::jwk::Unusable;
 pub(in crate::authn) use super::jwk::VerifyingKey;
-use crate::authn::Refusal;
+use crate::authn::TokenError;
 use crate::authn::algorithm::{Algorithm, AlgorithmSet};
 use crate::authn::json;
 
@@ -101,15 +101,15 @@ impl KeySet {
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
-    ) -> Result<Vec<&VerifyingKey>, Refusal> {
+    ) -> Result<Vec<&VerifyingKey>, TokenError> {
         let named = || self.keys.iter().filter(|key| kid.is_none() || key.kid() == kid);
         let fitting: Vec<_> = named().filter(|key| key.algorithms().contains(algorithm)).collect();
         match (fitting.as_slice(), kid) {
-            ([], Some(_)) if named().next().is_some() => Err(Refusal::AlgorithmNotAllowed),
-            ([], _) => Err(Refusal::UnknownKey),
+            ([], Some(_)) if named().next().is_some() => Err(TokenError::AlgorithmNotAllowed),
+            ([], _) => Err(TokenError::UnknownKey),
             ([one, others @ ..], None) => {
                 let is_one = others.iter().all(|other| other.has_material_of(one));
-                if is_one { Ok(vec![one]) } else { Err(Refusal::UnknownKey) }
+                if is_one { Ok(vec![one]) } else { Err(TokenError::UnknownKey) }
             }
             (_, Some(_)) => Ok(fitting),
         }

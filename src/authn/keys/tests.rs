@@ -7,7 +7,7 @@ use super::super::testing::site::Site;
 use super::super::testing::{
     ED25519, ISSUER, P256, P384, RSA, ScriptedKeys, Signer, claims, clock, jwks, p256,
 };
-use super::super::{Authenticator, Bearer, IssuerSettings, Refusal, SettingsError};
+use super::super::{Authenticator, Bearer, IssuerSettings, SettingsError, TokenError};
 use super::discovery::Discovery;
 use super::fetch::{FetchError, KeySource, client};
 use super::jwks::{JwksError, KeySet};
@@ -45,7 +45,7 @@ impl World {
         world
     }
 
-    async fn verify(&self, signer: &Signer) -> Result<u64, Refusal> {
+    async fn verify(&self, signer: &Signer) -> Result<u64, TokenError> {
         let token = signer.token(&claims());
         let jws = Jws::parse(&token).expect("token");
         self.keys.verify(&jws, self.clock.now()).await
@@ -63,7 +63,7 @@ async fn without_keys_nothing_can_be_verified_and_loading_is_retried_every_secon
     let world = World::new([None, Some("{}".into()), Some(jwks(&[&P256]))]);
     for _ in 0..2 {
         assert_eq!(world.keys.refresh().await, Duration::from_secs(1));
-        assert_eq!(world.verify(&P256).await, Err(Refusal::KeysUnavailable));
+        assert_eq!(world.verify(&P256).await, Err(TokenError::KeysUnavailable));
         assert!(!world.events.is_ready());
     }
     world.keys.refresh().await;
@@ -95,7 +95,7 @@ async fn the_last_good_keys_serve_through_an_outage_until_the_hard_limit() {
     assert_eq!(world.verify(&P256).await, Ok(world.clock.now().mono_millis()));
     assert!(world.keys.are_believed(world.clock.now()));
     world.clock.advance(Duration::from_millis(1));
-    assert_eq!(world.verify(&P256).await, Err(Refusal::KeysUnavailable));
+    assert_eq!(world.verify(&P256).await, Err(TokenError::KeysUnavailable));
     assert!(!world.keys.are_believed(world.clock.now()));
     world.source.then(Some(jwks(&[&P256])));
     world.keys.refresh().await;
@@ -152,10 +152,10 @@ async fn unknown_kids_cause_one_fetch_per_cool_down() {
     let world = World::loaded(&[&P256]).await;
     for expected in [2, 3, 4] {
         for _ in 0..100 {
-            assert_eq!(world.verify(&p256("random")).await, Err(Refusal::UnknownKey));
+            assert_eq!(world.verify(&p256("random")).await, Err(TokenError::UnknownKey));
         }
         world.clock.advance(Duration::from_millis(4_999));
-        assert_eq!(world.verify(&P384).await, Err(Refusal::UnknownKey));
+        assert_eq!(world.verify(&P384).await, Err(TokenError::UnknownKey));
         assert_eq!(world.source.loads(), expected);
         world.clock.advance(Duration::from_millis(1));
     }
@@ -165,10 +165,10 @@ async fn unknown_kids_cause_one_fetch_per_cool_down() {
 async fn an_unknown_key_during_an_outage_is_no_verdict() {
     let world = World::loaded(&[&P256]).await;
     world.source.then(None);
-    assert_eq!(world.verify(&P384).await, Err(Refusal::KeysUnavailable));
+    assert_eq!(world.verify(&P384).await, Err(TokenError::KeysUnavailable));
     // The cool-down holds after failures too.
     world.source.then(Some(jwks(&[&P256, &P384])));
-    assert_eq!(world.verify(&P384).await, Err(Refusal::KeysUnavailable));
+    assert_eq!(world.verify(&P384).await, Err(TokenError::KeysUnavailable));
     assert_eq!(world.source.loads(), 2);
     world.clock.advance(Duration::from_secs(5));
     assert!(world.verify(&P384).await.is_ok());
@@ -213,7 +213,7 @@ async fn only_a_withdrawn_or_changed_key_ends_a_generation() {
     rsa["alg"] = json!("RS256");
     assert_eq!(generation(vec![bound, renamed.jwk(), rsa]).await, 4);
     assert_eq!(generation(vec![P384.jwk(), renamed.jwk(), RSA.jwk()]).await, 4);
-    assert_eq!(world.verify(&P256).await, Err(Refusal::BadSignature));
+    assert_eq!(world.verify(&P256).await, Err(TokenError::BadSignature));
 }
 
 #[tokio::test]
@@ -492,7 +492,7 @@ async fn a_whole_authenticator_loads_over_http_and_becomes_ready() {
     let token = P256.token(&claims);
     let bearer = Bearer::parse(token.as_bytes()).expect("bearer");
     let early = authenticator.verify(bearer, clock.now()).await;
-    assert_eq!(early.err(), Some(Refusal::KeysUnavailable));
+    assert_eq!(early.err(), Some(TokenError::KeysUnavailable));
     let (_stop, stopped) = watch::channel(false);
     let running = tokio::spawn(Arc::clone(&authenticator).refresh_loop(stopped));
     authenticator.subscribe_ready().wait_for(|ready| *ready).await.expect("ready");

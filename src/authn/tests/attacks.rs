@@ -4,14 +4,14 @@ use jsonwebtoken::EncodingKey;
 
 use super::*;
 
-const MALFORMED: Refusal = Refusal::MalformedToken;
-const ALGORITHM: Refusal = Refusal::AlgorithmNotAllowed;
-const SIGNATURE: Refusal = Refusal::BadSignature;
-const KIND: Refusal = Refusal::WrongTokenKind;
+const MALFORMED: TokenError = TokenError::MalformedToken;
+const ALGORITHM: TokenError = TokenError::AlgorithmNotAllowed;
+const SIGNATURE: TokenError = TokenError::BadSignature;
+const KIND: TokenError = TokenError::WrongTokenKind;
 
-type Row = (String, String, Refusal);
+type Row = (String, String, TokenError);
 
-fn row(name: impl Into<String>, token: impl Into<String>, refusal: Refusal) -> Row {
+fn row(name: impl Into<String>, token: impl Into<String>, refusal: TokenError) -> Row {
     (name.into(), token.into(), refusal)
 }
 
@@ -272,7 +272,7 @@ fn times() -> Vec<Row> {
     }
     for text in ["0", "1", "1790000000", "1789999999.999", "1e9"] {
         let token = with(&format!(r#""exp":{text}"#), "exp");
-        rows.push(row(format!("exp {text}"), token, Refusal::Expired));
+        rows.push(row(format!("exp {text}"), token, TokenError::Expired));
     }
     rows.push(row("exp missing", with(r#""x":1"#, "exp"), MALFORMED));
     for name in ["nbf", "iat"] {
@@ -281,7 +281,7 @@ fn times() -> Vec<Row> {
             rows.push(row(format!("{name} {text}"), token, MALFORMED));
         }
         let token = with(&format!(r#""{name}":1790000031"#), name);
-        rows.push(row(format!("{name} in the future"), token, Refusal::NotYetValid));
+        rows.push(row(format!("{name} in the future"), token, TokenError::NotYetValid));
     }
     rows
 }
@@ -292,9 +292,9 @@ fn claim_values() -> Vec<Row> {
         [r#""""#, "[]", r#"[""]"#, r#""gatewa""#, r#""gateway2""#, r#""GATEWAY""#, r#"["77"]"#]
     {
         let token = with(&format!(r#""aud":{text}"#), "aud");
-        rows.push(row(format!("aud {text}"), token, Refusal::WrongAudience));
+        rows.push(row(format!("aud {text}"), token, TokenError::WrongAudience));
     }
-    rows.push(row("aud missing", with(r#""x":1"#, "aud"), Refusal::WrongAudience));
+    rows.push(row("aud missing", with(r#""x":1"#, "aud"), TokenError::WrongAudience));
     for text in ["1", "null", "{}", r#"[["gateway"]]"#, r#"{"gateway":1}"#, r#"["gateway",null]"#] {
         let token = with(&format!(r#""aud":{text}"#), "aud");
         rows.push(row(format!("aud {text}"), token, MALFORMED));
@@ -312,7 +312,7 @@ fn claim_values() -> Vec<Row> {
         " https://issuer.example",
     ] {
         let token = with(&format!("\"iss\":{}", json!(url)), "iss");
-        rows.push(row(format!("iss {url:?}"), token, Refusal::WrongIssuer));
+        rows.push(row(format!("iss {url:?}"), token, TokenError::WrongIssuer));
     }
     for text in ["1", "null", r#"["https://issuer.example"]"#] {
         rows.push(row(format!("iss {text}"), with(&format!(r#""iss":{text}"#), "iss"), MALFORMED));
@@ -422,6 +422,6 @@ async fn a_bad_token_of_an_unknown_key_causes_no_fetch() {
         assert!(world.verify(&bad).await.is_err());
     }
     assert_eq!(world.keys.loads(), 1);
-    assert_eq!(world.verify(&fetching).await.err(), Some(Refusal::UnknownKey));
+    assert_eq!(world.verify(&fetching).await.err(), Some(TokenError::UnknownKey));
     assert_eq!(world.keys.loads(), 2);
 }

@@ -9,23 +9,23 @@ use serde_json::Value;
 
 use super::super::jwt::Jws;
 use super::super::keys::jwks::KeySet;
-use super::super::{Bearer, Refusal, Shape};
+use super::super::{Bearer, Shape, TokenError};
 
 const SIGNATURE: &str = include_str!("../../../tests/data/wycheproof/json_web_signature_test.json");
 const KEY: &str = include_str!("../../../tests/data/wycheproof/json_web_key_test.json");
 const CRYPTO: &str = include_str!("../../../tests/data/wycheproof/json_web_crypto_test.json");
 
 /// What the gateway does with a token, without the claims.
-fn verify(key_set: &Value, token: &str) -> Result<(), Refusal> {
+fn verify(key_set: &Value, token: &str) -> Result<(), TokenError> {
     let keys =
-        KeySet::parse(key_set.to_string().as_bytes()).map_err(|_| Refusal::KeysUnavailable)?;
+        KeySet::parse(key_set.to_string().as_bytes()).map_err(|_| TokenError::KeysUnavailable)?;
     if Bearer::parse(token.as_bytes())?.shape()? != Shape::Jwt {
-        return Err(Refusal::MalformedToken);
+        return Err(TokenError::MalformedToken);
     }
     let jws = Jws::parse(token)?;
     let fitting = keys.find(jws.header.kid.as_deref(), jws.header.algorithm)?;
     let verified = fitting.into_iter().any(|key| jws.verify(key).is_ok());
-    verified.then_some(()).ok_or(Refusal::BadSignature)
+    verified.then_some(()).ok_or(TokenError::BadSignature)
 }
 
 /// The published key set of a group: its public keys, or its secret ones where it has no others.

@@ -10,7 +10,7 @@ use super::{State, numeric_id, roles};
 
 /// A token could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub enum SigningError {
     /// The builder asks for a key that is not in the key set.
     #[error("find a published key for {0}")]
     NoKey(String),
@@ -161,13 +161,13 @@ impl TokenBuilder {
     }
 
     /// A JWT. A header parameter set by hand wins over the key's own.
-    pub fn sign(&self) -> Result<String, TokenError> {
+    pub fn sign(&self) -> Result<String, SigningError> {
         let keys = self.state.keys.read();
         let key = match self.algorithm {
-            Some(algorithm) => {
-                keys.newest(algorithm).ok_or_else(|| TokenError::NoKey(algorithm.name().into()))?
-            }
-            None => keys.active().ok_or_else(|| TokenError::NoKey("the active key".into()))?,
+            Some(algorithm) => keys
+                .newest(algorithm)
+                .ok_or_else(|| SigningError::NoKey(algorithm.name().into()))?,
+            None => keys.active().ok_or_else(|| SigningError::NoKey("the active key".into()))?,
         };
         let mut header = Map::new();
         header.insert("alg".into(), json!(key.algorithm().name()));
@@ -182,17 +182,17 @@ impl TokenBuilder {
     }
 
     /// An opaque access token, ZITADEL's default: its claims show in introspection only.
-    pub fn opaque(&self) -> Result<String, TokenError> {
+    pub fn opaque(&self) -> Result<String, SigningError> {
         self.issue(OpaqueKind::AccessToken)
     }
 
     /// A personal access token: opaque, and active for every client of the instance.
-    pub fn personal_access_token(&self) -> Result<String, TokenError> {
+    pub fn personal_access_token(&self) -> Result<String, SigningError> {
         self.issue(OpaqueKind::PersonalAccessToken)
     }
 
-    fn issue(&self, kind: OpaqueKind) -> Result<String, TokenError> {
+    fn issue(&self, kind: OpaqueKind) -> Result<String, SigningError> {
         let issued = self.state.grants.lock().issue(kind, self.claims.clone());
-        issued.ok_or(TokenError::NoRandomness)
+        issued.ok_or(SigningError::NoRandomness)
     }
 }

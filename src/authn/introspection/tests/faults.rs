@@ -38,7 +38,7 @@ async fn an_odd_answer_is_no_answer_and_stops_nobody_else() {
         world.site.says("/introspect", status, &headers, &body);
         let odd = world.verify(&format!("odd{index}")).await.err();
         let told = format!("{status} {headers:?} {body:.60}");
-        assert_eq!(odd, Some(Refusal::IntrospectionUnavailable), "{told}");
+        assert_eq!(odd, Some(TokenError::IntrospectionUnavailable), "{told}");
         world.says(&world.active());
         assert!(world.verify(&format!("other{index}")).await.is_ok(), "{told}");
         world.clock.advance(NEGATIVE_TTL);
@@ -94,7 +94,7 @@ async fn what_is_no_answer_is_unavailable_and_forgotten_unless_it_comes_with_the
         let told = format!("{status} {body:.40}");
         world.site.on("/introspect", status, &body);
         let refusal = world.verify(TOKEN).await.err();
-        assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable), "{told}");
+        assert_eq!(refusal, Some(TokenError::IntrospectionUnavailable), "{told}");
         world.says(&world.active());
         assert_eq!(world.verify(TOKEN).await.is_err(), is_own, "{told}");
         world.clock.advance(NEGATIVE_TTL);
@@ -112,7 +112,7 @@ async fn a_token_that_has_no_answer_is_asked_about_now_and_then_and_stops_nobody
             world.site.on("/introspect", status, &body);
             for _ in 0..10 {
                 let refusal = world.verify(TOKEN).await.err();
-                assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable), "{told}");
+                assert_eq!(refusal, Some(TokenError::IntrospectionUnavailable), "{told}");
             }
             world.says(&world.active());
             assert!(world.verify(&format!("other{round}")).await.is_ok(), "{told}");
@@ -132,7 +132,7 @@ async fn tokens_that_have_no_answer_neither_open_the_breaker_nor_close_it() {
         world.site.on("/introspect", status, &body);
         for index in 0..20 {
             let refusal = world.verify(&format!("token{index}")).await.err();
-            assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable), "{told}");
+            assert_eq!(refusal, Some(TokenError::IntrospectionUnavailable), "{told}");
         }
         assert_eq!(world.calls(), if is_own { 20 } else { 5 }, "{told}");
     }
@@ -150,11 +150,11 @@ async fn an_endpoint_that_keeps_failing_is_probed_once_a_second() {
     world.site.on("/introspect", 500, "");
     for index in 0..50 {
         let refusal = world.verify(&format!("token{index}")).await.err();
-        assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable));
+        assert_eq!(refusal, Some(TokenError::IntrospectionUnavailable));
     }
     assert_eq!(world.calls(), 5);
     world.says(&world.active());
-    assert_eq!(world.verify(TOKEN).await.err(), Some(Refusal::IntrospectionUnavailable));
+    assert_eq!(world.verify(TOKEN).await.err(), Some(TokenError::IntrospectionUnavailable));
     world.clock.advance(Duration::from_secs(1));
     assert!(world.verify(TOKEN).await.is_ok());
     assert!(world.verify("another").await.is_ok());
@@ -169,7 +169,7 @@ async fn an_odd_discovery_document_counts_against_the_endpoint() {
         world.site.on(DOCUMENT, status, body);
         for index in 0..20 {
             let refusal = world.verify(&format!("token{index}")).await.err();
-            assert_eq!(refusal, Some(Refusal::IntrospectionUnavailable), "{status}");
+            assert_eq!(refusal, Some(TokenError::IntrospectionUnavailable), "{status}");
         }
         assert_eq!(world.site.requests(DOCUMENT).len(), 5, "{status}");
     }

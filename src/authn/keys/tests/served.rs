@@ -28,7 +28,7 @@ impl World {
     }
 
     /// Signed by `signer`, which calls itself `kid`.
-    async fn verify_as(&self, signer: &Signer, kid: Option<&str>) -> Result<u64, Refusal> {
+    async fn verify_as(&self, signer: &Signer, kid: Option<&str>) -> Result<u64, TokenError> {
         let mut header = signer.header();
         match kid {
             Some(kid) => header["kid"] = json!(kid),
@@ -37,7 +37,7 @@ impl World {
         self.verify_token(&signer.sign(&header.to_string(), claims().to_string().as_bytes())).await
     }
 
-    async fn verify_token(&self, token: &str) -> Result<u64, Refusal> {
+    async fn verify_token(&self, token: &str) -> Result<u64, TokenError> {
         let jws = Jws::parse(token).expect("token");
         self.keys.verify(&jws, self.clock.now()).await
     }
@@ -50,7 +50,7 @@ async fn one_kid_may_mean_a_key_of_each_type() {
     for signer in signers {
         assert!(world.verify_as(signer, Some("1")).await.is_ok(), "{}", signer.kid);
     }
-    assert_eq!(world.verify_as(&p256("1"), Some("1")).await, Err(Refusal::BadSignature));
+    assert_eq!(world.verify_as(&p256("1"), Some("1")).await, Err(TokenError::BadSignature));
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_key_that_is_listed_twice_is_one_key() {
     for kid in [Some("p256"), Some("2"), None] {
         assert!(world.verify_as(&P256, kid).await.is_ok(), "{kid:?}");
     }
-    assert_eq!(world.verify_as(&P256, Some("3")).await, Err(Refusal::UnknownKey));
+    assert_eq!(world.verify_as(&P256, Some("3")).await, Err(TokenError::UnknownKey));
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn one_key_may_be_listed_for_two_algorithms() {
         assert!(world.verify_token(&token(algorithm)).await.is_ok(), "{algorithm:?}");
     }
     let other = world.verify_token(&token(Algorithm::RS512)).await;
-    assert_eq!(other, Err(Refusal::AlgorithmNotAllowed));
+    assert_eq!(other, Err(TokenError::AlgorithmNotAllowed));
 }
 
 #[tokio::test]
@@ -92,10 +92,10 @@ async fn of_two_keys_with_one_name_either_verifies_and_no_other() {
     }
     // Beyond a few, a token would cost too much.
     for signer in &pairs[4..] {
-        assert_eq!(world.verify(signer).await, Err(Refusal::BadSignature));
+        assert_eq!(world.verify(signer).await, Err(TokenError::BadSignature));
     }
     // Without the name nothing tells which one is meant.
-    assert_eq!(world.verify_as(&pairs[0], None).await, Err(Refusal::UnknownKey));
+    assert_eq!(world.verify_as(&pairs[0], None).await, Err(TokenError::UnknownKey));
 }
 
 #[tokio::test]
@@ -157,9 +157,9 @@ async fn a_signature_that_needs_no_secret_verifies_nothing() {
     let header = json!({"alg": "EdDSA", "kid": "ed25519"}).to_string();
     let token = format!("{}.{}.{forged}", encode(header), encode(claims().to_string()));
     let world = World::serving(&[weak.clone(), P256.jwk()]).await;
-    assert_eq!(world.verify_token(&token).await, Err(Refusal::UnknownKey));
+    assert_eq!(world.verify_token(&token).await, Err(TokenError::UnknownKey));
     let world = World::serving(&[weak]).await;
-    assert_eq!(world.verify_token(&token).await, Err(Refusal::KeysUnavailable));
+    assert_eq!(world.verify_token(&token).await, Err(TokenError::KeysUnavailable));
 }
 
 #[tokio::test]
@@ -170,14 +170,14 @@ async fn new_material_under_an_old_kid_is_fetched_at_the_first_token() {
     let all = (0..100).map(|_| world.verify(&rebuilt));
     assert!(futures::future::join_all(all).await.iter().all(Result::is_ok));
     assert_eq!((world.source.loads(), world.events.generation()), (2, 2));
-    assert_eq!(world.verify(&P256).await, Err(Refusal::BadSignature));
+    assert_eq!(world.verify(&P256).await, Err(TokenError::BadSignature));
     // Also where the issuer changed the type, and where it never names its keys.
     world.clock.advance(COOL_DOWN);
     world.source.then(Some(set(&[named(&ED25519, "p256")])));
     assert!(world.verify_as(&ED25519, Some("p256")).await.is_ok());
     world.clock.advance(COOL_DOWN);
     world.source.then(Some(jwks(&[&RSA])));
-    assert_eq!(world.verify_as(&P384, None).await, Err(Refusal::UnknownKey));
+    assert_eq!(world.verify_as(&P384, None).await, Err(TokenError::UnknownKey));
     assert_eq!(world.source.loads(), 3);
 }
 
@@ -187,15 +187,15 @@ async fn a_flood_of_bad_signatures_causes_one_fetch_per_cool_down_and_hinders_no
     let forger = p256("p256");
     for expected in [2, 3, 4] {
         for _ in 0..100 {
-            assert_eq!(world.verify(&forger).await, Err(Refusal::BadSignature));
+            assert_eq!(world.verify(&forger).await, Err(TokenError::BadSignature));
             assert_eq!(
                 world.verify_as(&ED25519, Some("rsa")).await,
-                Err(Refusal::AlgorithmNotAllowed)
+                Err(TokenError::AlgorithmNotAllowed)
             );
-            assert_eq!(world.verify(&p256("random")).await, Err(Refusal::UnknownKey));
+            assert_eq!(world.verify(&p256("random")).await, Err(TokenError::UnknownKey));
         }
         world.clock.advance(Duration::from_millis(4_999));
-        assert_eq!(world.verify(&forger).await, Err(Refusal::BadSignature));
+        assert_eq!(world.verify(&forger).await, Err(TokenError::BadSignature));
         assert_eq!(world.source.loads(), expected);
         world.clock.advance(Duration::from_millis(1));
     }
@@ -215,7 +215,7 @@ async fn a_bad_signature_is_one_during_an_outage_too() {
     let world = World::loaded(&[&P256]).await;
     world.source.then(None);
     for _ in 0..3 {
-        assert_eq!(world.verify(&p256("p256")).await, Err(Refusal::BadSignature));
+        assert_eq!(world.verify(&p256("p256")).await, Err(TokenError::BadSignature));
     }
     assert_eq!(world.source.loads(), 2);
     assert!(world.verify(&P256).await.is_ok());

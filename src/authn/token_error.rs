@@ -1,14 +1,15 @@
-//! Why a credential was not accepted.
-
-use super::bearer::BearerError;
+//! Why a request has no credential that counts.
 
 /// One variant per reason that a client can be told; the text is the cause for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Refusal {
-    /// The request carries no bearer token.
+pub enum TokenError {
+    /// No `Authorization: Bearer` header, nor anything in another place that is looked at.
     #[error("no bearer token")]
     Missing,
-    /// The request carries more than one credential.
+    /// Only a cookie, which a browser adds to what any page makes it send.
+    #[error("only a cookie, and another site may have made the browser send it")]
+    UnknownOrigin,
+    /// More than one credential; taking either would let the other party see a different request.
     #[error("more than one credential")]
     Conflicting,
     /// Not a token that any issuer of ours could have made.
@@ -50,14 +51,4 @@ pub enum Refusal {
     /// Introspection gave no usable answer, so nothing can be said about the token.
     #[error("introspection unavailable")]
     IntrospectionUnavailable,
-}
-
-impl From<BearerError> for Refusal {
-    fn from(error: BearerError) -> Self {
-        match error {
-            BearerError::Missing | BearerError::UnknownOrigin => Self::Missing,
-            BearerError::Conflicting => Self::Conflicting,
-            BearerError::Malformed => Self::MalformedToken,
-        }
-    }
 }
