@@ -26,6 +26,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dev;
+pub mod finding;
 pub mod flight;
 pub mod gate;
 pub mod http_body;
