@@ -13,6 +13,7 @@ COPY access_rules.json ./
 COPY conf conf
 COPY benches benches
 COPY src src
+COPY crates crates
 COPY pgo pgo
 COPY scripts/build-release scripts/build-release
 # The caches outlive a change of Cargo.lock, which a layer with the dependencies would not.

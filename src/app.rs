@@ -10,6 +10,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fga_engine::files::LoadError;
+use fga_engine::{EngineError, Store};
 use pingora::listeners::ListenerConfig;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::ServerConf;
@@ -20,8 +22,6 @@ use pingora::services::listening::Service;
 use crate::admin::AdminApp;
 use crate::authn::Audiences;
 use crate::authz::client::ClientError;
-use crate::authz::engine::files::LoadError;
-use crate::authz::engine::{EngineError, Store};
 use crate::config::Settings;
 use crate::metrics::MetricsError;
 use crate::proxy::Proxy;

@@ -7,8 +7,6 @@
 pub mod cache;
 pub mod client;
 mod embedded;
-#[allow(missing_docs, reason = "fields and variants of OpenFGA's own vocabulary")]
-pub mod engine;
 pub mod model;
 mod outage;
 pub mod question;
@@ -108,7 +106,7 @@ pub enum Authority {
     Remote(Arc<dyn Decide>),
     /// The engine in this process; answers are computed anew each time, which costs no more than
     /// remembering them.
-    Embedded(Arc<engine::Store>),
+    Embedded(Arc<fga_engine::Store>),
 }
 
 /// Where a decision came from.

@@ -104,11 +104,6 @@ fn mono_nanos() -> u64 {
     ORIGIN_NANOS.saturating_add(u64::try_from(mono).unwrap_or(u64::MAX))
 }
 
-/// The wall clock as the standard library has it, for parts that stamp and format dates.
-pub fn system_time() -> SystemTime {
-    SystemTime::now()
-}
-
 /// A clock that stands still until it is moved; both readings advance together, and the wall clock
 /// can be set besides.
 #[derive(Debug)]

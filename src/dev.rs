@@ -11,7 +11,8 @@ mod server;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::authz::engine::{Engine, api};
+use fga_engine::{Engine, api};
+
 use crate::clock::SharedClock;
 use app::App;
 use issuer::{Issuer, Settings};

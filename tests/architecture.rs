@@ -21,9 +21,24 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All source files below `src`, test modules cut away.
+/// The embedded engine, a package of its own.
+const ENGINE: &str = "crates/fga-engine";
+
+/// The gateway's source files, named from `src`.
 fn sources() -> Vec<(PathBuf, String)> {
-    let mut folders = vec![root().join("src")];
+    sources_below("src")
+}
+
+/// The source files of all packages, each named from its `src`.
+fn sources_of_the_workspace() -> Vec<(PathBuf, String)> {
+    let engine = sources_below(&format!("{ENGINE}/src"));
+    sources().into_iter().chain(engine).collect()
+}
+
+/// All source files below a folder, test modules cut away.
+fn sources_below(folder: &str) -> Vec<(PathBuf, String)> {
+    let top = root().join(folder);
+    let mut folders = vec![top.clone()];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -35,11 +50,11 @@ fn sources() -> Vec<(PathBuf, String)> {
             } else if name.ends_with(".rs") && !is_test {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
-                files.push((path.strip_prefix(root().join("src")).unwrap().to_owned(), code));
+                files.push((path.strip_prefix(&top).unwrap().to_owned(), code));
             }
         }
     }
-    assert!(files.len() > 50, "the sources were found");
+    assert!(files.len() > 50, "the sources below {folder} were found");
     files
 }
 
@@ -130,7 +145,7 @@ fn only_the_adapters_know_pingora() {
 
 #[test]
 fn only_the_clock_reads_time_and_only_the_configuration_the_environment() {
-    for (path, text) in sources() {
+    for (path, text) in sources_of_the_workspace() {
         let module = module(&path);
         for line in code_lines(&text) {
             let reads_time = ["Instant::now", "SystemTime::now"].iter().any(|n| line.contains(n));
@@ -154,9 +169,27 @@ fn only_the_gate_makes_admissions() {
     assert!(gate.contains("pub(super) fn new("), "the constructor stays private to the gate");
 }
 
+/// What the engine is built and tested with, on its own: nothing of the gateway's, and none of what the
+/// gateway is heavy with.
+#[test]
+fn the_engine_stands_alone() {
+    let cargo = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "-p", "fga-engine", "-e", "normal,build,dev"])
+        .args(["--prefix", "none", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+    let packages = String::from_utf8(cargo.stdout).unwrap();
+    assert!(packages.contains("fga-engine"), "{packages}");
+    for heavy in ["auth-gateway", "pingora", "reqwest", "redis", "rustls"] {
+        assert!(!packages.contains(heavy), "{heavy}: {packages}");
+    }
+}
+
 #[test]
 fn files_stay_readable() {
-    for (path, text) in sources() {
+    for (path, text) in sources_of_the_workspace() {
         let lines = text.lines().count();
         assert!(lines <= 400, "{} has {lines} lines", path.display());
         assert!(path.file_name().unwrap() != "mod.rs", "{}", path.display());

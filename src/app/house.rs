@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use fga_engine::{Engine, Store};
+
 use super::StartError;
 use super::drain::Drain;
 use super::gauges::Gauges;
@@ -10,7 +12,6 @@ use super::memories::Memories;
 use crate::admin::{Admin, Parts};
 use crate::authn::{Audiences, Authenticator, TokenCache};
 use crate::authz::client::OpenFga;
-use crate::authz::engine::{self, Engine, Store};
 use crate::authz::model::{ModelRefresh, ModelWatch};
 use crate::authz::{Authority, Authorizer};
 use crate::clock::{SharedClock, SystemClock};
@@ -310,7 +311,7 @@ fn reserved_headers(settings: &Settings) -> Vec<NamePattern> {
 pub(super) fn load_store(embedded: &Embedded) -> Result<Arc<Store>, StartError> {
     let store = Engine::default().load_file(&embedded.model_file).map_err(StartError::Model)?;
     if let Some(file) = &embedded.tuples_file {
-        let tuples = engine::files::load_tuples(file).map_err(StartError::TuplesFile)?;
+        let tuples = fga_engine::files::load_tuples(file).map_err(StartError::TuplesFile)?;
         store.load_tuples(tuples)?;
     }
     Ok(store)

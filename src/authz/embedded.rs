@@ -1,6 +1,7 @@
 //! Decisions of the engine in this process: no network, no cache, effective at once.
 
-use super::engine::{CheckRequest, EngineError, Store};
+use fga_engine::{CheckRequest, EngineError, Store};
+
 use super::{CheckFault, Question};
 
 /// Evaluates `question` against the store's latest model and tuples.

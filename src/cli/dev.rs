@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use fga_engine::{Engine, EngineError, Store, TupleKey};
+
 use super::refuse;
 use crate::app::{self, StartError};
-use crate::authz::engine::{Engine, EngineError, Store, TupleKey};
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigError, Origin, Overrides};
 use crate::dev::Sandbox;
@@ -35,7 +36,7 @@ enum DevError {
     #[error("cannot fill the engine: {0}")]
     Engine(#[from] EngineError),
     #[error("cannot read the model: {0}")]
-    Model(#[from] crate::authz::engine::dsl::DslError),
+    Model(#[from] fga_engine::dsl::DslError),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
@@ -87,7 +88,7 @@ fn serve(mut overrides: Overrides) -> Result<(), DevError> {
 
 fn demo_store(engine: &Engine) -> Result<Arc<Store>, DevError> {
     let store = engine.create_store("auth-gateway");
-    store.write_model(crate::authz::engine::dsl::parse(MODEL)?)?;
+    store.write_model(fga_engine::dsl::parse(MODEL)?)?;
     let tuple = |user: &&str| TupleKey {
         user: format!("user:{user}"),
         relation: "viewer".to_owned(),

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use fga_engine::persist::PersistError;
+use fga_engine::{Engine, api};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::refuse;
-use crate::authz::engine::persist::PersistError;
-use crate::authz::engine::{Engine, api};
 
 /// How often changed stores are written to the snapshot file.
 const SAVE_INTERVAL: Duration = Duration::from_secs(5);

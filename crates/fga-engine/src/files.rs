@@ -1,0 +1,151 @@
+//! Models and tuples from files, as the `fga` command reads them.
+
+mod csv;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::dsl::{self, DslError};
+use crate::error::EngineError;
+use crate::model::wire::AuthorizationModel;
+use crate::tuple::TupleKey;
+use crate::{Engine, Store};
+
+/// Why a file cannot be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    #[error("{path}: {cause}")]
+    Read { path: PathBuf, cause: std::io::Error },
+    #[error("{path}: {cause}")]
+    Json { path: PathBuf, cause: serde_json::Error },
+    #[error("{path}: {cause}")]
+    Yaml { path: PathBuf, cause: serde_yaml::Error },
+    #[error("{path}: {cause}")]
+    Dsl { path: PathBuf, cause: DslError },
+    #[error("{path}, line {line}: not a tuple")]
+    Csv { path: PathBuf, line: usize },
+    #[error("{path}: neither 'model' nor 'model_file' is set")]
+    NoModel { path: PathBuf },
+    #[error("{path}: {cause}")]
+    Refused { path: PathBuf, cause: EngineError },
+}
+
+/// What a file brings: a model, tuples, or both.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    pub name: Option<String>,
+    pub model: AuthorizationModel,
+    pub tuples: Vec<TupleKey>,
+}
+
+/// A `.fga.yaml` store file; its tests are left to the `fga` command.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct StoreFile {
+    name: Option<String>,
+    model: Option<String>,
+    model_file: Option<PathBuf>,
+    tuples: Option<Vec<TupleKey>>,
+    tuple_file: Option<PathBuf>,
+    tuple_files: Option<Vec<PathBuf>>,
+}
+
+impl Engine {
+    /// Creates a store from a model file (`.fga`, `.json`) or a store file (`.fga.yaml`).
+    ///
+    /// # Errors
+    /// [`LoadError`] names the file that is to blame.
+    pub fn load_file(&self, path: &Path) -> Result<Arc<Store>, LoadError> {
+        let loaded = load(path)?;
+        let refused = |cause| LoadError::Refused { path: path.to_owned(), cause };
+        let store = self.create_store(loaded.name.as_deref().unwrap_or("embedded"));
+        let written = store.write_model(loaded.model);
+        let filled = written.and_then(|_| match loaded.tuples {
+            tuples if tuples.is_empty() => Ok(()),
+            tuples => store.load_tuples(tuples),
+        });
+        if let Err(cause) = filled {
+            self.delete_store(store.id());
+            return Err(refused(cause));
+        }
+        Ok(store)
+    }
+}
+
+/// Reads a model file or a store file with everything it refers to.
+///
+/// # Errors
+/// [`LoadError`] names the file that is to blame.
+pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    if !has_extension(path, &["yaml", "yml"]) {
+        return Ok(Loaded { model: load_model(path)?, ..Loaded::default() });
+    }
+    let file: StoreFile = from_yaml(path, &read(path)?)?;
+    let beside = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
+    let model = match (&file.model, &file.model_file) {
+        (Some(text), _) => parse_model(path, text)?,
+        (None, Some(file)) => load_model(&beside(file))?,
+        (None, None) => {
+            return Err(LoadError::NoModel { path: path.to_owned() });
+        }
+    };
+    let mut tuples = file.tuples.unwrap_or_default();
+    for file in file.tuple_file.iter().chain(file.tuple_files.iter().flatten()) {
+        tuples.extend(load_tuples(&beside(file))?);
+    }
+    Ok(Loaded { name: file.name, model, tuples })
+}
+
+/// Reads a model in the DSL or, from a `.json` file or text that starts with a brace, in
+/// JSON.
+///
+/// # Errors
+/// [`LoadError`] names the file.
+pub fn load_model(path: &Path) -> Result<AuthorizationModel, LoadError> {
+    parse_model(path, &read(path)?)
+}
+
+fn parse_model(path: &Path, text: &str) -> Result<AuthorizationModel, LoadError> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text)
+            .map_err(|cause| LoadError::Json { path: path.to_owned(), cause });
+    }
+    dsl::parse(text).map_err(|cause| LoadError::Dsl { path: path.to_owned(), cause })
+}
+
+/// Reads tuples from a `.yaml`, `.json`, `.jsonl` or `.csv` file.
+///
+/// # Errors
+/// [`LoadError`] names the file.
+pub fn load_tuples(path: &Path) -> Result<Vec<TupleKey>, LoadError> {
+    let text = read(path)?;
+    let json = |cause| LoadError::Json { path: path.to_owned(), cause };
+    if has_extension(path, &["csv"]) {
+        return csv::tuples(&text).map_err(|line| LoadError::Csv { path: path.to_owned(), line });
+    }
+    if has_extension(path, &["jsonl"]) {
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        return lines.map(|line| serde_json::from_str(line).map_err(json)).collect();
+    }
+    if has_extension(path, &["json"]) {
+        return serde_json::from_str(&text).map_err(json);
+    }
+    from_yaml(path, &text)
+}
+
+fn from_yaml<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, LoadError> {
+    serde_yaml::from_str(text).map_err(|cause| LoadError::Yaml { path: path.to_owned(), cause })
+}
+
+fn read(path: &Path) -> Result<String, LoadError> {
+    fs::read_to_string(path).map_err(|cause| LoadError::Read { path: path.to_owned(), cause })
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}

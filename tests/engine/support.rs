@@ -1,5 +1,0 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
-
-pub mod conformance;
-pub mod openfga;
-pub mod random;
