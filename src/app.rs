@@ -25,7 +25,6 @@ use crate::authz::client::ClientError;
 use crate::config::Settings;
 use crate::metrics::MetricsError;
 use crate::proxy::Proxy;
-use crate::proxy::entrance::Entrance;
 use crate::rate_limit::LimiterError;
 use crate::reload::ReloadError;
 use crate::rules::RuleFile;
@@ -143,7 +142,7 @@ fn serve(settings: &Settings, house: &House, proxy: Proxy, jobs: Jobs) {
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
 
-    let entrance = Entrance::new(&server.configuration, proxy, settings.server.patience);
+    let entrance = proxy.entrance(&server.configuration, settings.server.patience);
     let mut gateway = Service::new("gateway".to_owned(), entrance);
     let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
     gateway

@@ -2,15 +2,15 @@
 //!
 //! # The life of a request
 //!
-//! 1. Pingora reads the headers and calls [`proxy`]: how the message is framed, who is at the other
-//!    end, what its id is.
+//! 1. Clients come in at the [`edge`]; Pingora reads the headers and calls [`proxy`]: how the message is
+//!    framed, who is at the other end, what its id is.
 //! 2. The target becomes a [`rules::Target`]: method, host and one canonical path, or the request ends
 //!    with 400. The same bytes are matched, authorised and forwarded.
 //! 3. `/health` and `/metrics` are answered here; CORS preflights too.
 //! 4. [`gate::Gate::admit`] finds the rule, limits the address ([`rate_limit`]), turns the token into a
 //!    [`authn::Principal`] ([`authn`]), limits the principal, and asks OpenFGA ([`authz`]). It returns an
 //!    [`gate::Admission`] or a [`gate::Rejection`].
-//! 5. With an admission the request goes to the rule's upstream, with cleaned and added headers; a
+//! 5. With an admission the request goes to the rule's [`upstream`], with cleaned and added headers; a
 //!    rejection becomes a problem document.
 //! 6. Whatever happened, one line is logged and one request counted.
 //!
@@ -26,6 +26,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dev;
+pub mod edge;
 pub mod finding;
 pub mod flight;
 pub mod gate;
@@ -40,3 +41,4 @@ pub mod rules;
 pub mod secret;
 pub mod sweep;
 pub mod telemetry;
+pub mod upstream;

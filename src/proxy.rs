@@ -8,11 +8,9 @@ mod account;
 pub mod answers;
 mod attempt;
 pub mod client_addr;
-pub mod connection;
 pub mod context;
 pub mod cors;
 pub mod credentials;
-pub mod entrance;
 pub mod framing;
 pub mod headers;
 mod hooks;
@@ -24,7 +22,6 @@ mod refused_head;
 mod request_id;
 pub mod respond;
 mod upgrade;
-pub mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,10 +31,12 @@ use http::header::TRANSFER_ENCODING;
 use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorSource, ErrorType};
-use pingora_proxy::{FailToProxy, Session};
+use pingora::server::configuration::ServerConf;
+use pingora_proxy::{FailToProxy, HttpProxy, Session, http_proxy};
 
 use crate::authn::Credentials;
 use crate::clock::SharedClock;
+use crate::edge::{Awaited, Connection, Entrance, FaultyChunk, Overdue, PINGORA_WAITS, Patience};
 use crate::gate::rejection::Advice;
 use crate::gate::{Gate, Reason, Rejection};
 use crate::metrics::Metrics;
@@ -45,15 +44,13 @@ use crate::rate_limit::Limiter;
 use crate::readiness::Readiness;
 use crate::rules::PathPolicy;
 use crate::telemetry::Sink;
+use crate::upstream::{HostHeader, Upstream};
 use client_addr::ClientAddresses;
-use connection::{Awaited, Connection, FaultyChunk, Overdue};
 use context::{Context, Outcome};
 use cors::Cors;
-use entrance::PINGORA_WAITS;
 use framing::MessageLimits;
 use headers::{HeaderPolicy, Host, Told};
 use receive::Verdict;
-use upstream::{HostHeader, Upstream};
 
 /// Everything that serving a request takes.
 pub struct Proxy {
@@ -88,6 +85,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// The way in for clients who may be silent as `patience` has it.
+    pub fn entrance(self, conf: &Arc<ServerConf>, patience: Patience) -> Entrance<HttpProxy<Self>> {
+        let refusals = Arc::new(self.head_refusals());
+        Entrance::new(Arc::new(http_proxy(conf, self)), patience, refusals)
+    }
+
     /// Whether the request has been answered, so that there is nothing to proxy.
     async fn judge(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
         self.watch(session)?;

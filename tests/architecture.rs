@@ -99,13 +99,28 @@ const LEAVES: [&str; 9] =
 
 #[test]
 fn dependencies_point_one_way() {
-    let allowed: [(&str, &[&str]); 8] = [
+    let allowed: [(&str, &[&str]); 10] = [
         ("rules", &[]),
         ("authn", &[]),
         ("authz", &[]),
         ("rate_limit", &[]),
         ("gate", &["rules", "authn", "authz", "rate_limit"]),
-        ("proxy", &["gate", "rules", "authn", "authz", "rate_limit", "readiness", "telemetry"]),
+        ("edge", &[]),
+        ("upstream", &[]),
+        (
+            "proxy",
+            &[
+                "edge",
+                "upstream",
+                "gate",
+                "rules",
+                "authn",
+                "authz",
+                "rate_limit",
+                "readiness",
+                "telemetry",
+            ],
+        ),
         ("reload", &["gate", "rules", "authz", "rate_limit", "readiness"]),
         ("admin", &["gate", "rules", "readiness", "reload"]),
     ];
@@ -132,7 +147,8 @@ fn dependencies_point_one_way() {
 fn only_the_adapters_know_pingora() {
     for (path, text) in sources() {
         let module = module(&path);
-        let may = matches!(module.as_str(), "proxy" | "admin" | "app" | "main");
+        let adapters = ["edge", "upstream", "proxy", "admin", "app", "main"];
+        let may = adapters.contains(&module.as_str());
         for line in code_lines(&text) {
             let names = ["pingora::", "pingora_proxy::", "pingora_core::"];
             // What stands in quotes is no path but a name in a log.

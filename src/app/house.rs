@@ -24,12 +24,12 @@ use crate::proxy::Proxy;
 use crate::proxy::client_addr::ClientAddresses;
 use crate::proxy::headers::HeaderPolicy;
 use crate::proxy::headers::names::{NamePattern, Names};
-use crate::proxy::upstream::Upstream;
 use crate::rate_limit::{Limiter, RedisSync, SyncStatus, sweep_until_shutdown};
 use crate::readiness::Readiness;
 use crate::reload::{self, Reload, ReloadError, Vocabulary};
 use crate::rules::RuleFile;
 use crate::telemetry::{self, Sink};
+use crate::upstream::Upstream;
 
 /// What `run` and `check` both need: everything that can be wrong without listening.
 pub(super) struct Core {

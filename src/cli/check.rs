@@ -8,7 +8,7 @@ use crate::authn::Audiences;
 use crate::config::Settings;
 use crate::config::settings::{Embedded, OpenFga};
 use crate::gate::policy::Policy;
-use crate::proxy::upstream::HostHeader;
+use crate::upstream::HostHeader;
 
 /// Prints what was understood; exit status 0.
 pub(super) fn print(settings: &Settings, policy: &Policy) -> ExitCode {

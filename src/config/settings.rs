@@ -21,14 +21,14 @@ use super::file;
 use crate::authn::{Credentials, IssuerSettings};
 use crate::authz::AuthzSettings;
 use crate::authz::client::OpenFgaSettings;
-use crate::proxy::connection::Patience;
+use crate::edge::Patience;
 use crate::proxy::cors::Cors;
 use crate::proxy::framing::MessageLimits;
 use crate::proxy::headers::names::NamePattern;
-use crate::proxy::upstream::UpstreamSettings;
 use crate::rate_limit::{Limit, Settings as RedisSettings};
 use crate::rules::{KnownHosts, PathPolicy};
 use crate::secret::Secret;
+use crate::upstream::UpstreamSettings;
 
 /// Everything that the composition root needs.
 #[derive(Debug)]

@@ -8,12 +8,13 @@ use pingora_proxy::Session;
 
 use super::Proxy;
 use super::access_log::{Line, decision_word};
-use super::connection::{Connection, Overdue};
 use super::context::{Context, Outcome};
 use crate::authz::Source;
+use crate::edge::{Connection, Overdue};
 use crate::gate::{Admission, Reason};
 use crate::metrics::NO_RULE;
 use crate::telemetry::Sink;
+use crate::upstream;
 
 impl Proxy {
     /// Counts a finished request.
@@ -84,25 +85,7 @@ impl Proxy {
     }
 }
 
-/// Where, what, and the cause that is not Pingora's. Its contexts are left out: they quote messages,
-/// with credentials and cookies in them.
+/// What went wrong, in a line: who was silent, or what Pingora says.
 pub(super) fn describe(error: &Error) -> String {
-    if let Some(overdue) = Overdue::behind(error) {
-        return overdue.to_string();
-    }
-    let mut text = format!("{} {}", error.esource().as_str(), error.etype().as_str());
-    let mut outer = error;
-    while let Some(cause) = outer.cause.as_deref() {
-        let Some(inner) = cause.downcast_ref::<Box<Error>>() else {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            break;
-        };
-        if inner.etype() != outer.etype() {
-            text.push_str(": ");
-            text.push_str(inner.etype().as_str());
-        }
-        outer = inner;
-    }
-    text
+    Overdue::behind(error).map_or_else(|| upstream::describe(error), |overdue| overdue.to_string())
 }

@@ -1,18 +1,13 @@
 //! One attempt at the upstream, and whether there is another.
 
-use std::sync::Arc;
-
 use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
 use pingora_proxy::Session;
 
 use super::account::describe;
-use super::connection::Awaited;
 use super::context::Context;
-use super::upgrade::{self, PatientConnect};
+use super::upgrade::is_websocket_handshake;
 use super::{Proxy, connection, our_fault};
-
-/// Pool of the connections that were made for upgrades.
-const UPGRADES: u64 = 1;
+use crate::edge::Awaited;
 
 impl Proxy {
     /// Whom to connect to, and how long anybody may be silent from here on.
@@ -34,7 +29,7 @@ impl Proxy {
         })?;
         let admission = ctx.admission().ok_or_else(our_fault)?;
         let has_body = !session.as_downstream_mut().is_body_empty();
-        let is_handshake = upgrade::is_websocket_handshake(session.req_header());
+        let is_handshake = is_websocket_handshake(session.req_header());
         let connection = connection(session)?;
         connection
             .answer_within(admission.rule().timeout().unwrap_or(upstream.settings.read_timeout));
@@ -46,10 +41,7 @@ impl Proxy {
             peer.options.read_timeout = Some(connection.at_the_latest(is_handshake));
         }
         if is_handshake {
-            peer.options.custom_l4 =
-                Some(Arc::new(PatientConnect(upstream.connector(&ctx.attempts))));
-            // Never one of the pooled connections, which are not patient.
-            peer.group_key = UPGRADES;
+            upstream.upgrade(&mut peer, &ctx.attempts);
         }
         Ok(peer)
     }

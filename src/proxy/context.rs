@@ -8,10 +8,10 @@ use http::uri::PathAndQuery;
 use prometheus::IntGauge;
 
 use super::credentials::Carried;
-use super::upstream::Attempts;
 use crate::authn::credentials::Sender;
 use crate::clock::Now;
 use crate::gate::{Admission, Rejection};
+use crate::upstream::Attempts;
 
 /// One request.
 pub struct Context {

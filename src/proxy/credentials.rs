@@ -11,12 +11,12 @@ use pingora::prelude::{ErrorType, OrErr};
 use pingora_proxy::Session;
 
 use super::Proxy;
-use super::connection::Connection;
 use super::context::Context;
 use super::headers::{self, take_parts};
 use super::upgrade::is_websocket_handshake;
 use crate::authn::Credentials;
 use crate::authn::credentials::Sender;
+use crate::edge::Connection;
 use crate::rules::Target;
 
 /// What is wrong with a handshake that no browser could complete.

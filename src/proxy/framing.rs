@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Version};
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
 
-use super::connection::Connection;
+use crate::edge::Connection;
 use crate::gate::Reason;
 
 /// How large a request may be.

@@ -1,10 +1,7 @@
 //! From headers to verdict: one request looked at, in the order of design's life of a request.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use http::StatusCode;
 use pingora::http::RequestHeader;
-use pingora::protocols::l4::socket::SocketAddr;
 use pingora_proxy::Session;
 
 use super::context::{Context, Outcome};
@@ -12,6 +9,7 @@ use super::credentials::TOKEN_ALONE;
 use super::headers::X_REQUEST_ID;
 use super::respond::{self, Reply};
 use super::{Proxy, cors, framing, limit_headers, local, request_id};
+use crate::edge::ip_of;
 use crate::gate::rejection::Advice;
 use crate::gate::{Client, Reason, Rejection, Request, Standings};
 use crate::metrics::NO_RULE;
@@ -168,13 +166,5 @@ impl Proxy {
         reply.headers.insert(X_REQUEST_ID, ctx.request_id.clone());
         // Whatever goes wrong is the client's end of the line.
         respond::write(session, reply).await.map_err(pingora::Error::into_down)
-    }
-}
-
-/// The address of a peer that has one.
-pub(super) fn ip_of(peer: Option<&SocketAddr>) -> IpAddr {
-    match peer {
-        Some(SocketAddr::Inet(addr)) => addr.ip().to_canonical(),
-        Some(SocketAddr::Unix(_)) | None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     }
 }

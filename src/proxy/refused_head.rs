@@ -2,9 +2,7 @@
 //!
 //! Nothing of what the client sent is quoted: what cannot be parsed may hold credentials anywhere.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
@@ -17,13 +15,11 @@ use super::headers::X_REQUEST_ID;
 use super::respond::{self, Reply};
 use super::{Proxy, cors, framing, request_id};
 use crate::clock::SharedClock;
+use crate::edge::{HeadFault, RefuseHeads, RefusedHead};
 use crate::gate::Reason;
 use crate::gate::rejection::Advice;
 use crate::metrics::{Metrics, NO_RULE};
 use crate::telemetry::Sink;
-
-/// Headers that Pingora has room for; with more of them it cannot tell what a head is.
-const MAX_HEADERS: usize = 256;
 
 /// Where refused heads are counted and told.
 #[derive(Debug)]
@@ -33,31 +29,21 @@ pub(super) struct HeadRefusals {
     clock: SharedClock,
 }
 
-/// A head that is not read any further.
-#[derive(Debug)]
-pub(super) struct RefusedHead {
-    pub(super) reason: Reason,
-    /// The address at the other end of the connection.
-    pub(super) client: IpAddr,
-    /// Bytes that have come of it.
-    pub(super) received: usize,
-    /// How long it has been coming.
-    pub(super) took: Duration,
-}
-
 impl HeadRefusals {
     /// Lines go nowhere when the access log is off.
     pub(super) fn new(metrics: Arc<Metrics>, access_log: Option<Sink>, clock: SharedClock) -> Self {
         Self { metrics, access_log, clock }
     }
+}
 
-    /// Counts and tells a refusal; gives the whole answer, for want of a request.
-    pub(super) fn refuse(&self, head: &RefusedHead) -> Bytes {
+impl RefuseHeads for HeadRefusals {
+    fn refuse(&self, head: &RefusedHead) -> Bytes {
+        let reason = reason_for(head.fault);
         let now = self.clock.now();
         let id = request_id::make(now);
-        let reply = reply(head.reason, &id);
+        let reply = reply(reason, &id);
         let status = reply.status.as_u16();
-        self.metrics.count_rejection(NO_RULE, head.reason.word());
+        self.metrics.count_rejection(NO_RULE, reason.word());
         self.metrics.count_unruled(status);
         if let Some(sink) = &self.access_log {
             let line = Line {
@@ -72,7 +58,7 @@ impl HeadRefusals {
                 bytes_sent: reply.body.len(),
                 bytes_received: head.received,
                 rule: NO_RULE,
-                outcome: head.reason.word(),
+                outcome: reason.word(),
                 user: None,
                 decision: None,
                 upstream: None,
@@ -95,14 +81,13 @@ impl Proxy {
     }
 }
 
-/// Why Pingora gives this answer to a head of so many lines, its request line among them.
-pub(super) fn reason_behind(answer: &[u8], lines: usize) -> Reason {
-    let status = answer.strip_prefix(b"HTTP/1.1 ").unwrap_or_default();
-    if status.starts_with(b"405") {
-        // To CONNECT, of which no hook is told.
-        return Reason::MethodNotAllowed;
+const fn reason_for(fault: HeadFault) -> Reason {
+    match fault {
+        HeadFault::Slow => Reason::SlowRequest,
+        HeadFault::TooLarge => Reason::HeadersTooLarge,
+        HeadFault::Unreadable => Reason::BadRequest,
+        HeadFault::Connect => Reason::MethodNotAllowed,
     }
-    if lines > 1 + MAX_HEADERS { Reason::HeadersTooLarge } else { Reason::BadRequest }
 }
 
 fn reply(reason: Reason, request_id: &HeaderValue) -> Reply {
@@ -138,18 +123,38 @@ fn unknown_method() -> Method {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock::SystemClock;
 
     #[test]
-    fn pingora_s_answers_are_taken_for_what_they_mean() {
-        for (answer, lines, reason) in [
-            ("HTTP/1.1 400 Bad Request\r\n", 3, Reason::BadRequest),
-            ("HTTP/1.1 400 Bad Request\r\n", 257, Reason::BadRequest),
-            ("HTTP/1.1 400 Bad Request\r\n", 258, Reason::HeadersTooLarge),
-            ("HTTP/1.1 405 Method Not Allowed\r\n", 300, Reason::MethodNotAllowed),
-            ("", 0, Reason::BadRequest),
+    fn every_refused_head_is_answered_in_full_and_counted() {
+        for (fault, reason) in [
+            (HeadFault::Slow, Reason::SlowRequest),
+            (HeadFault::TooLarge, Reason::HeadersTooLarge),
+            (HeadFault::Unreadable, Reason::BadRequest),
+            (HeadFault::Connect, Reason::MethodNotAllowed),
         ] {
-            assert_eq!(reason_behind(answer.as_bytes(), lines), reason, "{answer} {lines}");
+            let metrics = Arc::new(Metrics::new().unwrap());
+            let refusals = HeadRefusals::new(Arc::clone(&metrics), None, Arc::new(SystemClock));
+            let client = [192, 0, 2, 1].into();
+            let head = RefusedHead { fault, client, received: 3, took: Duration::ZERO };
+            let told = String::from_utf8(refusals.refuse(&head).to_vec()).unwrap();
+
+            let (head, body) = told.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {} ", reason.status())), "{head}");
+            assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{head}");
+            let allows = head.to_ascii_lowercase().contains("\r\nallow: get, ");
+            assert_eq!(allows, reason == Reason::MethodNotAllowed, "{head}");
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert_eq!(body["reason"], reason.word());
+            assert_eq!(body["title"], reason.title());
+
+            let counted = String::from_utf8(metrics.render().unwrap()).unwrap();
+            let series = format!(r#"{{reason="{}",rule="none"}} 1"#, reason.word());
+            assert!(counted.contains(&series), "{counted}");
+            assert!(counted.contains(r#"requests_total{rule="none",status="4xx"} 1"#), "{counted}");
         }
     }
 }

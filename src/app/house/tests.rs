@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pingora::apps::ServerApp;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use super::*;
 use crate::clock::{Clock, Now};
 use crate::config::testing::environment;
 use crate::config::{self, Overrides};
-use crate::proxy::entrance::Entrance;
+use crate::edge::Entrance;
 
 /// Panics while it is told to.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ fn settings() -> Settings {
 }
 
 /// Sends a head on a connection of its own and reads until that is closed.
-async fn exchange(entrance: &Arc<Entrance>, target: &str) -> String {
+async fn exchange(entrance: &Arc<Entrance<HttpProxy<Proxy>>>, target: &str) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -55,7 +56,7 @@ async fn a_panic_costs_its_request_and_no_other() {
     let mut proxy = house.proxy(&settings, &Sink::default()).unwrap();
     proxy.readiness = Arc::new(Readiness::new(clock.clone()));
     let conf = Arc::new(ServerConf::default());
-    let entrance = Arc::new(Entrance::new(&conf, proxy, settings.server.patience));
+    let entrance = Arc::new(proxy.entrance(&conf, settings.server.patience));
 
     clock.is_broken.store(true, Ordering::SeqCst);
     let answer = exchange(&entrance, "/health").await;

@@ -12,7 +12,7 @@ use crate::authn::{Algorithm, Audiences, IntrospectionSettings, IssuerSettings};
 use crate::authz::AuthzSettings;
 use crate::authz::client::OpenFgaSettings;
 use crate::config::file;
-use crate::proxy::connection::Patience;
+use crate::edge::Patience;
 use crate::proxy::framing::MessageLimits;
 use crate::rate_limit::{KeyKind, Limit, Settings as RedisSettings, SettingsError as RedisError};
 use crate::rules::PathPolicy;

@@ -9,8 +9,8 @@ use url::Url;
 use super::Findings;
 use super::parts::http_url;
 use crate::config::file;
-use crate::proxy::upstream::{HostHeader, UpstreamSettings};
 use crate::rules::check_authority;
+use crate::upstream::{HostHeader, UpstreamSettings};
 
 /// Upstreams that other parts rely on.
 const UPSTREAMS: [&str; 3] = ["app", "zitadel", "openfga"];

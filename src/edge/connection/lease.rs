@@ -13,8 +13,9 @@ use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::super::patience::Overdue;
 use super::frames::Frames;
-use super::{Connection, Overdue, poll_timer};
+use super::{Connection, poll_timer};
 use crate::clock::timer_now;
 
 /// Status 1008, a policy is violated.
@@ -171,7 +172,7 @@ impl Lease {
 
 impl Connection {
     /// The tunnel that begins now ends after `time`. The request's head has so many bytes.
-    pub(in crate::proxy) fn ends_after(&self, time: Duration, head_bytes: usize) {
+    pub fn ends_after(&self, time: Duration, head_bytes: usize) {
         let is_in_step = !self.has_read_beyond(head_bytes);
         if let Some(lease) = Lease::lasting(time, is_in_step) {
             self.lease.get_or_init(|| Box::new(lease));
@@ -179,7 +180,7 @@ impl Connection {
     }
 
     /// Whether it has outlasted its caller's token.
-    pub(in crate::proxy) fn has_expired(&self) -> bool {
+    pub fn has_expired(&self) -> bool {
         self.lease.get().is_some_and(|lease| lease.gives_up.is_some())
     }
 

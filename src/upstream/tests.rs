@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use pingora::prelude::ErrorType;
 use tokio::net::TcpListener;
 use tokio::sync::watch;

@@ -1,12 +1,25 @@
-//! Upstreams: names resolved in the background, peers made in advance.
+//! Upstreams: where admitted requests go, and which of an upstream's addresses gets one.
+//!
+//! An [`Upstream`] has a name that is looked up in the background (`resolve.rs`) and a peer made in advance
+//! for each address. A request takes turns, and avoids who has failed (`addresses.rs`, `health.rs`) until a
+//! probe gets through (`probe.rs`). A new connection races the others of its name (`connect.rs`,
+//! `race.rs`); one for a WebSocket is patient beside that (`patient.rs`). What a request has tried, and may
+//! still try, are its [`Attempts`], which travel with it.
+//!
+//! The room knows Pingora's peers and connectors, and nothing of clients, rules or verdicts: whoever has an
+//! admission asks it for a peer ([`Upstream::peer`]) and tells it of a connection that could not be made
+//! ([`Upstream::miss`]).
 
 mod addresses;
 mod attempts;
 mod connect;
+mod failure;
 mod health;
+mod patient;
 mod probe;
 mod race;
 mod resolve;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -17,61 +30,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
 use pingora::prelude::Error;
 use pingora::upstreams::peer::{HttpPeer, Peer, PeerOptions};
 use prometheus::IntCounter;
-use url::Url;
 
 use crate::clock::{Clock, Now};
 use addresses::Addresses;
 pub use attempts::Attempts;
 use attempts::allowance;
-pub(super) use connect::HappyEyeballs;
-use connect::Miss;
+use connect::{HappyEyeballs, Miss};
+pub use failure::describe;
 use health::Health;
+use patient::PatientConnect;
+pub use settings::{HostHeader, UpstreamSettings};
 
 /// RFC 8305 section 5.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// What an upstream sees as Host.
-#[derive(Debug, Clone)]
-pub enum HostHeader {
-    /// What the client sent.
-    Client,
-    /// Always this.
-    Fixed {
-        /// Host, with its port where it is not the scheme's own.
-        host: HeaderValue,
-        /// `http` or `https`, when the configuration says it with the host.
-        scheme: Option<&'static str>,
-    },
-}
-
-/// One upstream as configured.
-#[derive(Debug, Clone)]
-pub struct UpstreamSettings {
-    /// Name that rules use.
-    pub name: String,
-    /// `http` or `https`, host and port; a path is refused by the configuration.
-    pub url: Url,
-    /// Its own authority, for requests that come without a host.
-    pub authority: HeaderValue,
-    /// Host to send.
-    pub host: HostHeader,
-    /// Whether the client's Authorization goes along.
-    pub forward_credentials: bool,
-    /// Deadline of a connection, TLS and all addresses that are tried for it included.
-    pub connect_timeout: Duration,
-    /// Longest silence while it answers.
-    pub read_timeout: Duration,
-    /// Longest stall while it takes the request.
-    pub write_timeout: Duration,
-    /// How long an unused connection is kept.
-    pub idle_timeout: Duration,
-    /// Time between two look-ups of the name.
-    pub resolve_interval: Duration,
-}
+/// Pool of the connections that were made for upgrades.
+const UPGRADES: u64 = 1;
 
 /// An upstream in use.
 #[derive(Debug)]
@@ -161,8 +138,15 @@ impl Upstream {
     }
 
     /// How to connect to one of those of its addresses that have not been tried.
-    pub(super) fn connector(&self, attempts: &Attempts) -> HappyEyeballs {
+    fn connector(&self, attempts: &Attempts) -> HappyEyeballs {
         self.racing(self.targets.load().addresses.without(attempts.tried()))
+    }
+
+    /// Makes `peer` one for a protocol upgrade.
+    pub fn upgrade(&self, peer: &mut HttpPeer, attempts: &Attempts) {
+        peer.options.custom_l4 = Some(Arc::new(PatientConnect(self.connector(attempts))));
+        // Never one of the pooled connections, which are not patient.
+        peer.group_key = UPGRADES;
     }
 
     fn racing(&self, addresses: Addresses) -> HappyEyeballs {

@@ -4,8 +4,8 @@ use prometheus::IntCounter;
 
 use super::*;
 use crate::clock::timer_now;
-use crate::proxy::upstream::HEAD_START;
-use crate::proxy::upstream::addresses::Addresses;
+use crate::upstream::HEAD_START;
+use crate::upstream::addresses::Addresses;
 
 /// What addresses do, by the last byte.
 const WORKS: u8 = 1;

@@ -25,7 +25,7 @@ pub struct Patience {
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(in crate::proxy) enum Awaited {
+pub enum Awaited {
     /// The first byte of a request.
     Request,
     /// The rest of its head.

@@ -11,7 +11,6 @@ mod chunks;
 mod frames;
 mod head_lines;
 mod lease;
-mod patience;
 mod stream;
 
 use std::io;
@@ -26,16 +25,16 @@ use pingora_proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::patience::{Awaited, Overdue, Patience};
+use super::peer::ip_of;
+use super::refused::{HeadFault, RefuseHeads, RefusedHead};
+use crate::clock::timer_now;
 use arrivals::Arrivals;
 pub use chunks::FaultyChunk;
 use lease::Lease;
-pub(super) use patience::Awaited;
-pub use patience::{Overdue, Patience};
 
-use super::receive::ip_of;
-use super::refused_head::{HeadRefusals, RefusedHead, reason_behind};
-use crate::clock::timer_now;
-use crate::gate::Reason;
+/// As a keep-alive time in seconds: for as long as the connection allows.
+pub const PINGORA_WAITS: u64 = 0;
 
 /// So many bytes of empty lines before a request are nothing; more are the beginning of a head.
 const EMPTY_LINES: usize = 16;
@@ -45,10 +44,10 @@ const UNTOLD: u32 = 8;
 
 /// A stream whose reads and writes end when nothing has happened for too long.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub struct Connection {
     stream: Stream,
     patience: Patience,
-    refusals: Arc<HeadRefusals>,
+    refusals: Arc<dyn RefuseHeads>,
     /// An [`Awaited`]. This and the next three are set from the proxy's hooks, which get at the
     /// stream through a shared reference but run in the task that polls it.
     awaited: AtomicU8,
@@ -70,7 +69,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, patience: Patience, refusals: Arc<HeadRefusals>) -> Self {
+    pub(super) fn new(stream: Stream, patience: Patience, refusals: Arc<dyn RefuseHeads>) -> Self {
         Self {
             stream,
             patience,
@@ -89,17 +88,17 @@ impl Connection {
     }
 
     /// The connection below a session.
-    pub(super) fn below(session: &Session) -> Option<&Self> {
+    pub fn below(session: &Session) -> Option<&Self> {
         Self::of(session.as_downstream().stream()?)
     }
 
     /// The connection that `stream` is.
-    pub(super) fn of(stream: &Stream) -> Option<&Self> {
+    pub fn of(stream: &Stream) -> Option<&Self> {
         (**stream).as_any().downcast_ref()
     }
 
     /// From now on, this is waited for.
-    pub(super) fn awaits(&self, awaited: Awaited) {
+    pub fn awaits(&self, awaited: Awaited) {
         self.awaited.store(awaited as u8, Ordering::Relaxed);
         match awaited {
             Awaited::Request => self.arrivals.begin(),
@@ -110,7 +109,7 @@ impl Connection {
     }
 
     /// The request's head has come to its end.
-    pub(super) fn has_whole_head(&self, is_chunked: bool) {
+    pub fn has_whole_head(&self, is_chunked: bool) {
         if is_chunked {
             self.arrivals.are_chunked();
         }
@@ -118,30 +117,30 @@ impl Connection {
     }
 
     /// The request has come to its end, and is answered before anything else is looked at.
-    pub(super) fn has_whole_request(&self) {
+    pub fn has_whole_request(&self) {
         self.arrivals.end_of_request(true);
         self.awaits(Awaited::Answer);
     }
 
     /// Whether more has been read than a request of `bytes`, or than a whole one in chunks.
-    pub(super) fn has_read_beyond(&self, bytes: usize) -> bool {
+    pub fn has_read_beyond(&self, bytes: usize) -> bool {
         self.arrivals.are_beyond(bytes)
     }
 
     /// Whether the body is to be in chunks, and what has come of it is not.
-    pub(super) fn has_faulty_chunk(&self) -> bool {
+    pub fn has_faulty_chunk(&self) -> bool {
         self.arrivals.are_faulty()
     }
 
     /// The upstream may be silent for `patience` while it answers.
-    pub(super) fn answer_within(&self, patience: Duration) {
+    pub fn answer_within(&self, patience: Duration) {
         let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         self.answer_millis.store(millis, Ordering::Relaxed);
     }
 
     /// How long an upstream may be silent altogether. While it takes nothing of a body or a tunnel,
     /// Pingora does not read from the client, and nothing here would notice.
-    pub(super) fn at_the_latest(&self, is_handshake: bool) -> Duration {
+    pub fn at_the_latest(&self, is_handshake: bool) -> Duration {
         // Whoever has a client or an upstream to blame comes first.
         const LATER: Duration = Duration::from_secs(1);
         let client = if is_handshake { self.patience.websocket } else { self.patience.read };
@@ -149,7 +148,7 @@ impl Connection {
     }
 
     /// Something has happened: the wait begins anew.
-    pub(super) fn progresses(&self) {
+    pub fn progresses(&self) {
         self.has_progressed.store(true, Ordering::Relaxed);
     }
 
@@ -218,7 +217,7 @@ impl Connection {
             // As if the client had closed it.
             Awaited::Request => return Poll::Ready(Ok(())),
             Awaited::Head => {
-                self.refuse_head(Reason::SlowRequest, cx);
+                self.refuse_head(HeadFault::Slow, cx);
                 Overdue::Head
             }
             Awaited::Body => Overdue::Body,
@@ -230,13 +229,13 @@ impl Connection {
 
     /// Tells a client why its head is not read to the end. There is no request yet to answer in full,
     /// and whoever does not take the answer has the connection closed all the same.
-    fn refuse_head(&mut self, reason: Reason, cx: &mut Context<'_>) {
+    fn refuse_head(&mut self, fault: HeadFault, cx: &mut Context<'_>) {
         if std::mem::replace(&mut self.is_refused, true) {
             return;
         }
         let socket = self.stream.get_socket_digest();
         let head = RefusedHead {
-            reason,
+            fault,
             client: ip_of(socket.as_ref().and_then(|socket| socket.peer_addr())),
             received: self.arrivals.bytes(),
             took: self.head_took(),
@@ -324,7 +323,7 @@ impl AsyncRead for Connection {
         }
         let is_too_large = this.arrivals.bytes() > this.patience.head_bytes;
         if is_too_large && this.awaited() == Awaited::Head {
-            this.refuse_head(Reason::HeadersTooLarge, cx);
+            this.refuse_head(HeadFault::TooLarge, cx);
             return Poll::Ready(Err(io::Error::other("the head is too large")));
         }
         let before = buf.filled().len();
@@ -352,7 +351,7 @@ impl AsyncWrite for Connection {
         let this = self.get_mut();
         if this.is_before_request() {
             // Pingora answers by itself, without a hook, what it cannot parse.
-            this.refuse_head(reason_behind(buf, this.arrivals.head_lines()), cx);
+            this.refuse_head(HeadFault::behind(buf, this.arrivals.head_lines()), cx);
             return Poll::Ready(Ok(buf.len()));
         }
         if this.lease.get().is_some() {

@@ -1,6 +1,6 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::super::Awaited;
+use super::super::super::patience::Awaited;
 use super::super::tests::{connect, secs};
 use super::*;
 

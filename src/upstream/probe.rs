@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::Upstream;
 use super::addresses::Address;
-use crate::proxy::account::describe;
+use super::failure::describe;
 
 /// Time between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);

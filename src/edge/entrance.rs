@@ -1,4 +1,4 @@
-//! Where clients come in: Pingora's proxy behind `Connection`s.
+//! Where clients come in: an application of Pingora's behind `Connection`s.
 
 use std::sync::Arc;
 
@@ -7,30 +7,28 @@ use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use pingora::server::configuration::ServerConf;
-use pingora_proxy::HttpProxy;
 
-use super::Proxy;
-use super::connection::{Awaited, Connection, Patience};
-use super::refused_head::HeadRefusals;
+use super::connection::{Connection, PINGORA_WAITS};
+use super::patience::{Awaited, Patience};
+use super::refused::RefuseHeads;
 
-/// The application of the traffic listener.
-pub struct Entrance {
-    proxy: Arc<HttpProxy<Proxy>>,
+/// What a traffic listener hands its streams to. Entrances may share what serves them, and with it the
+/// connections to upstreams.
+pub struct Entrance<A> {
+    app: Arc<A>,
     patience: Patience,
-    refusals: Arc<HeadRefusals>,
+    refusals: Arc<dyn RefuseHeads>,
 }
 
-impl Entrance {
-    /// The entrance of `proxy`.
-    pub fn new(conf: &Arc<ServerConf>, proxy: Proxy, patience: Patience) -> Self {
-        let refusals = Arc::new(proxy.head_refusals());
-        Self { proxy: Arc::new(pingora_proxy::http_proxy(conf, proxy)), patience, refusals }
+impl<A> Entrance<A> {
+    /// An entrance to `app`, whose heads that never become requests go to `refusals`.
+    pub fn new(app: Arc<A>, patience: Patience, refusals: Arc<dyn RefuseHeads>) -> Self {
+        Self { app, patience, refusals }
     }
 }
 
 #[async_trait]
-impl ServerApp for Entrance {
+impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Entrance<A> {
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
@@ -39,7 +37,7 @@ impl ServerApp for Entrance {
         let connection = Connection::new(stream, self.patience, Arc::clone(&self.refusals));
         let mut session = ServerSession::new_http1(Box::new(connection));
         session.set_keepalive(Some(PINGORA_WAITS));
-        let mut next = self.proxy.process_new_http(session, shutdown).await;
+        let mut next = self.app.process_new_http(session, shutdown).await;
         while let Some((stream, settings)) = next.map(ReusedHttpStream::consume) {
             if let Some(connection) = Connection::of(&stream) {
                 connection.awaits(Awaited::Request);
@@ -48,15 +46,12 @@ impl ServerApp for Entrance {
             if let Some(settings) = settings {
                 settings.apply_to_session(&mut session);
             }
-            next = self.proxy.process_new_http(session, shutdown).await;
+            next = self.app.process_new_http(session, shutdown).await;
         }
         None
     }
 
     async fn cleanup(&self) {
-        self.proxy.http_cleanup().await;
+        self.app.http_cleanup().await;
     }
 }
-
-/// As a keep-alive time in seconds: for as long as the connection allows.
-pub(super) const PINGORA_WAITS: u64 = 0;

@@ -23,7 +23,7 @@ use super::race::race;
 /// peer's own address: it would pool it there, find out when it reuses it, log that as critical and
 /// drop it; and a TLS handshake that fails on it would be held against the wrong address.
 #[derive(Debug)]
-pub(in crate::proxy) struct HappyEyeballs {
+pub(super) struct HappyEyeballs {
     pub(super) addresses: Addresses,
     pub(super) health: Arc<Health>,
     /// How long an address is tried alone before the next one is too.
@@ -50,10 +50,7 @@ impl Miss {
 
 impl HappyEyeballs {
     /// A connection to `peer`; its deadline is the caller's.
-    pub(in crate::proxy) async fn connect_tcp(
-        &self,
-        peer: &SocketAddr,
-    ) -> pingora::Result<TcpStream> {
+    pub(super) async fn connect_tcp(&self, peer: &SocketAddr) -> pingora::Result<TcpStream> {
         let Some(peer) = peer.as_inet().copied() else {
             return Err(Error::new(ErrorType::ConnectError));
         };
