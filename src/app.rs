@@ -6,12 +6,13 @@ mod house;
 mod jobs;
 mod memories;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fga_engine::files::LoadError;
-use fga_engine::{EngineError, Store};
+use fga_engine::{Engine, EngineError, Store};
 use pingora::listeners::ListenerConfig;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::ServerConf;
@@ -29,6 +30,7 @@ use crate::rate_limit::LimiterError;
 use crate::reload::ReloadError;
 use crate::rules::RuleFile;
 use crate::telemetry::Sink;
+pub use house::load_store;
 use house::{Core, House};
 use jobs::Jobs;
 
@@ -41,11 +43,16 @@ const WRITE_BUFFER: usize = 1460;
 /// is safe; this bounds both where failures take no time.
 const ATTEMPTS: usize = 16;
 
+/// Where the traffic address is chosen.
+pub const SERVER_LISTEN: &str = "server.listen (--listen)";
+/// Where the operators' address is chosen.
+pub const ADMIN_LISTEN: &str = "admin.listen (--admin-listen)";
+
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("{key}: cannot listen on {addr}: {cause}")]
+    #[error("{key}: cannot listen on {addr}: {}", advice(.cause))]
     Listen {
         /// Configuration key.
         key: &'static str,
@@ -91,6 +98,19 @@ pub enum StartError {
     Metrics(#[from] MetricsError),
 }
 
+/// What an operator can do about an address that cannot be had.
+fn advice(cause: &std::io::Error) -> String {
+    match cause.kind() {
+        ErrorKind::AddrInUse => {
+            "the port is taken; end what listens there, or choose another address".to_owned()
+        }
+        ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has this address; choose another".to_owned()
+        }
+        _ => cause.to_string(),
+    }
+}
+
 /// A mistake in one line, several below the name of the file.
 fn in_file(file: &Path, cause: &ReloadError) -> String {
     let text = cause.to_string();
@@ -105,24 +125,35 @@ fn in_file(file: &Path, cause: &ReloadError) -> String {
 pub fn check_rules(settings: &Settings) -> Result<crate::gate::policy::Policy, StartError> {
     let core = Core::build(settings)?;
     if let Some(embedded) = &settings.embedded {
-        house::load_store(embedded)?;
+        load_store(&Engine::default(), embedded)?;
     }
     let (_, policy) = core.load_rules(&RuleFile::new(settings.rules.file.clone()))?;
     Ok(policy)
 }
 
+/// What `auth-gateway dev` runs with.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// Decisions are made on it instead of what the settings say.
+    pub store: Arc<Store>,
+    /// Whether the rules are the shipped example, whose dangers are its point.
+    pub has_shipped_rules: bool,
+}
+
 /// Runs the gateway until a signal ends it.
-///
-/// With a `store`, decisions are made on it instead of what the settings say.
-pub fn run(settings: &Settings, sink: &Sink, store: Option<Arc<Store>>) -> Result<(), StartError> {
-    try_listen("server.listen", settings.server.listen)?;
-    try_listen("admin.listen", settings.admin.listen)?;
+pub fn run(settings: &Settings, sink: &Sink, sandbox: Option<Sandbox>) -> Result<(), StartError> {
+    try_listen(SERVER_LISTEN, settings.server.listen)?;
+    try_listen(ADMIN_LISTEN, settings.admin.listen)?;
     // reqwest, redis and Pingora all take the provider that is there first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     for leniency in leniencies(settings) {
         tracing::warn!("{leniency}");
     }
-    let mut house = House::build(settings, sink, store)?;
+    let has_own_rules = sandbox.as_ref().is_none_or(|sandbox| !sandbox.has_shipped_rules);
+    let mut house = House::build(settings, sink, sandbox.map(|sandbox| sandbox.store))?;
+    if has_own_rules {
+        house.warn_of_dangers();
+    }
     house.count_panics();
     let jobs = house.jobs(settings)?;
     serve(settings, &house, house.proxy(settings, sink)?, jobs);
@@ -170,7 +201,12 @@ fn serve(settings: &Settings, house: &House, proxy: Proxy, jobs: Jobs) {
 /// Pingora tries an occupied address for half a minute and then panics; a clear word at once is
 /// better.
 fn try_listen(key: &'static str, addr: SocketAddr) -> Result<(), StartError> {
-    TcpListener::bind(addr).map(drop).map_err(|cause| StartError::Listen { key, addr, cause })
+    listen(key, addr).map(drop)
+}
+
+/// Takes an address; `key` is what an operator changes to choose another.
+pub fn listen(key: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).map_err(|cause| StartError::Listen { key, addr, cause })
 }
 
 /// What the settings accept that one rarely wants.

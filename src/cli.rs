@@ -52,7 +52,7 @@ enum Command {
     /// Tell what configuration and rules mean, or what is wrong with them (exit status 78)
     Check(Options),
     /// Start everything embedded: an issuer, an OpenFGA engine, a sample application, the gateway
-    Dev(Options),
+    Dev(dev::Options),
     /// Serve OpenFGA's HTTP API on the embedded engine, in memory
     Engine(engine::Options),
     /// Ask the running gateway on this machine whether it is healthy (for container probes)
@@ -65,7 +65,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command.unwrap_or_else(|| Command::Run(Options::default())) {
         Command::Run(after) => with_settings(&before.and(after), |settings, _| serve(settings)),
         Command::Check(after) => with_settings(&before.and(after), check),
-        Command::Dev(after) => dev::run(before.and(after)),
+        Command::Dev(after) => dev::run(before, after),
         Command::Engine(options) => engine::run(&options, before.listen.as_deref()),
         Command::Health(after) => {
             with_settings(&before.and(after), |settings, _| health::ask(settings.server.listen))
@@ -81,6 +81,7 @@ impl Options {
             rules: after.rules.or(self.rules),
             listen: after.listen.or(self.listen),
             admin_listen: after.admin_listen.or(self.admin_listen),
+            stand_ins: Vec::new(),
         }
     }
 }

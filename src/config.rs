@@ -72,6 +72,8 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// `--admin-listen`
     pub admin_listen: Option<String>,
+    /// Stand in for shipped values, by pointer; file and command line win over them.
+    pub stand_ins: Vec<(&'static str, String)>,
 }
 
 /// Where a configuration was read from.
@@ -123,8 +125,24 @@ pub fn load_with(
     parse(&text, overrides, lookup)
 }
 
+/// What the file at `origin` itself says at `pointer`, if it says anything.
+pub fn written(
+    origin: &Origin,
+    pointer: &str,
+    lookup: expand::Lookup<'_>,
+) -> Result<Option<String>, ConfigError> {
+    let mut value = parse_yaml(&read(origin)?)?;
+    let Some(found) = value.pointer_mut(pointer).map(Value::take) else { return Ok(None) };
+    let mut found = found;
+    let mut problems = Vec::new();
+    expand::expand(&mut found, &Value::Null, lookup, &mut problems);
+    // What is wrong with it is told with all the rest, when the file is loaded.
+    Ok(found.as_str().map(str::to_owned).filter(|_| problems.is_empty()))
+}
+
+/// The variables of this process.
 #[expect(clippy::disallowed_methods, reason = "the configuration is what the environment is for")]
-fn environment(name: &str) -> Option<String> {
+pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
@@ -135,7 +153,11 @@ pub fn parse(
     lookup: expand::Lookup<'_>,
 ) -> Result<Settings, ConfigError> {
     let defaults = parse_yaml(DEFAULTS)?;
-    let mut value = overlay::lay(&defaults, parse_yaml(text)?);
+    let mut base = defaults.clone();
+    for (pointer, text) in &overrides.stand_ins {
+        put(&mut base, pointer, text);
+    }
+    let mut value = overlay::lay(&base, parse_yaml(text)?);
     apply(&mut value, overrides);
     overlay::drop_server_if_embedded(&mut value, &defaults);
     let schema = schema::of_values();
@@ -175,9 +197,15 @@ fn apply(value: &mut Value, overrides: &Overrides) {
         ("/admin/listen", &overrides.admin_listen),
     ];
     for (pointer, text) in pairs {
-        if let (Some(slot), Some(text)) = (value.pointer_mut(pointer), text) {
-            *slot = Value::String(text.clone());
+        if let Some(text) = text {
+            put(value, pointer, text);
         }
+    }
+}
+
+fn put(value: &mut Value, pointer: &str, text: &str) {
+    if let Some(slot) = value.pointer_mut(pointer) {
+        *slot = Value::String(text.to_owned());
     }
 }
 

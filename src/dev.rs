@@ -1,14 +1,13 @@
-//! Everything that `auth-gateway dev` embeds beside the gateway: a ZITADEL-shaped issuer, a sample
-//! application, and a page that mints tokens.
+//! Everything that `auth-gateway dev` embeds beside the gateway: a ZITADEL-shaped issuer that gives
+//! tokens to whoever asks, and a sample application.
 //!
 //! The integration tests use the same parts, so what a developer sees is what is tested.
 
 pub mod app;
 pub mod issuer;
-mod mint;
 mod server;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use fga_engine::{Engine, api};
@@ -21,10 +20,9 @@ use server::Server;
 /// What stands around the gateway; it stops when dropped.
 #[derive(Debug)]
 pub struct Sandbox {
-    issuer: Arc<Issuer>,
+    issuer: Issuer,
     app: App,
     engine: Server,
-    mint: Server,
 }
 
 /// Why the sandbox does not start.
@@ -39,14 +37,19 @@ pub enum SandboxError {
 }
 
 impl Sandbox {
-    /// Starts everything on free ports of loopback.
-    pub async fn start(engine: Arc<Engine>, clock: SharedClock) -> Result<Self, SandboxError> {
+    /// Starts the issuer and the application on open listeners, the engine's API on a free port.
+    pub async fn start(
+        issuer: TcpListener,
+        app: TcpListener,
+        engine: Arc<Engine>,
+        clock: SharedClock,
+    ) -> Result<Self, SandboxError> {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let issuer = Arc::new(Issuer::start(anywhere, Settings::default(), clock).await?);
-        let app = App::start(anywhere).await?;
-        let engine = Server::start(anywhere, |_| api::router(engine)).await?;
-        let mint = Server::start(anywhere, |_| mint::router(Arc::clone(&issuer))).await?;
-        Ok(Self { issuer, app, engine, mint })
+        Ok(Self {
+            issuer: Issuer::start_minting(issuer, Settings::default(), clock)?,
+            app: App::on(app)?,
+            engine: Server::start(anywhere, |_| api::router(engine)).await?,
+        })
     }
 
     /// `iss` of the tokens.
@@ -77,10 +80,5 @@ impl Sandbox {
     /// The sample application.
     pub fn app_url(&self) -> String {
         self.app.url()
-    }
-
-    /// Where tokens are minted.
-    pub fn mint_url(&self) -> String {
-        format!("http://{}", self.mint.address())
     }
 }

@@ -44,6 +44,8 @@ const LAST_WAITS: usize = 50;
 struct Pending {
     bytes: Vec<u8>,
     closed: bool,
+    /// Lines wait for what has to stand before them.
+    held: bool,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +83,20 @@ impl Sink {
             .spawn(move || write_all(&shared, out))?;
         let writer = Writer { sink: sink.clone(), thread: Some(thread) };
         Ok((sink, writer))
+    }
+
+    /// Keeps lines back until [`Sink::release`], or until the end.
+    pub fn hold(&self) {
+        self.shared.pending.lock().held = true;
+    }
+
+    /// Writes `text`, and after it the lines that were held.
+    pub fn release(&self, text: &str) {
+        let mut pending = self.shared.pending.lock();
+        pending.held = false;
+        pending.bytes.splice(..0, text.bytes());
+        drop(pending);
+        self.shared.wake.notify_one();
     }
 
     /// Lines that do not fit are counted here from now on.
@@ -122,7 +138,7 @@ fn write_all(shared: &Shared, mut out: impl Write) {
     loop {
         let closed = {
             let mut pending = shared.pending.lock();
-            while pending.bytes.is_empty() && !pending.closed {
+            while (pending.bytes.is_empty() || pending.held) && !pending.closed {
                 shared.writer_sleeps.store(true, Ordering::Release);
                 shared.wake.wait(&mut pending);
             }

@@ -112,10 +112,9 @@ impl House {
         let (content, policy) = core.load_rules(&file)?;
         let Core { clock, metrics, authenticator, limiter, limits, vocabulary } = core;
         sink.count_dropped(metrics.log_lines_dropped.clone());
-        reload::warn_of_dangers(policy.rules());
         let model = Arc::new(ModelWatch::default());
         let store = match (store, &settings.embedded) {
-            (None, Some(embedded)) => Some(load_store(embedded)?),
+            (None, Some(embedded)) => Some(load_store(&Engine::default(), embedded)?),
             (store, _) => store,
         };
         let authority = match &store {
@@ -175,6 +174,11 @@ impl House {
             redis,
             sync_status,
         })
+    }
+
+    /// Tells of rules that are in force and deserve a second look.
+    pub(super) fn warn_of_dangers(&self) {
+        reload::warn_of_dangers(self.gate.policy().rules());
     }
 
     /// Panics of this process are counted in its metrics.
@@ -307,9 +311,9 @@ fn reserved_headers(settings: &Settings) -> Vec<NamePattern> {
     claims.chain(settings.server.strip_headers.iter().cloned()).collect()
 }
 
-/// The store of an embedded engine.
-pub(super) fn load_store(embedded: &Embedded) -> Result<Arc<Store>, StartError> {
-    let store = Engine::default().load_file(&embedded.model_file).map_err(StartError::Model)?;
+/// Fills a store of `engine` from the files.
+pub fn load_store(engine: &Engine, embedded: &Embedded) -> Result<Arc<Store>, StartError> {
+    let store = engine.load_file(&embedded.model_file).map_err(StartError::Model)?;
     if let Some(file) = &embedded.tuples_file {
         let tuples = fga_engine::files::load_tuples(file).map_err(StartError::TuplesFile)?;
         store.load_tuples(tuples)?;

@@ -1,24 +1,26 @@
 //! `auth-gateway dev`: an issuer, an OpenFGA-compatible engine, a sample application and the gateway
-//! in front of them, in one process, without files or network.
+//! in front of them, in one process, without network and without files but those that are named.
+
+mod ports;
+mod welcome;
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::Args;
 use fga_engine::{Engine, EngineError, Store, TupleKey};
 
-use super::refuse;
+use self::ports::{Asked, NoPorts};
+use self::welcome::Places;
+use super::{health, refuse};
 use crate::app::{self, StartError};
 use crate::clock::SystemClock;
-use crate::config::{self, ConfigError, Origin, Overrides};
+use crate::config::{self, ConfigError, Origin, Overrides, Settings};
 use crate::dev::Sandbox;
 use crate::telemetry::{self, Sink, TelemetryError};
-
-/// Preferred ports; another one is taken when somebody has these.
-const TRAFFIC_PORT: u16 = 3000;
-const ADMIN_PORT: u16 = 3001;
 
 /// The deployment guide's authorization model.
 const MODEL: &str =
@@ -29,8 +31,35 @@ const VIEWERS: [&str; 2] = ["ann", "carol"];
 
 const RULES: &str = include_str!("../../access_rules.json");
 
+/// Where a configuration names the rules.
+const RULES_FILE: &str = "/rules/file";
+
+/// As `run` has them, but that no file is read that is not named.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Configuration file, laid over what the sandbox needs [default: none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Rule file [default: an example, in the temporary folder]
+    #[arg(long, value_name = "FILE")]
+    rules: Option<String>,
+    /// First of four ports: gateway, admin, issuer, application; 0 for any [default: 3000, or the next four]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Traffic address, instead of the first port
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Operators' address, instead of the second port
+    #[arg(long, value_name = "ADDR:PORT")]
+    admin_listen: Option<String>,
+}
+
 #[derive(Debug, thiserror::Error)]
 enum DevError {
+    #[error("{key}: {text:?} is not an address and port like 127.0.0.1:3000")]
+    Address { key: &'static str, text: String },
+    #[error(transparent)]
+    Ports(#[from] NoPorts),
     #[error("cannot start the sandbox: {0}")]
     Sandbox(#[from] crate::dev::SandboxError),
     #[error("cannot fill the engine: {0}")]
@@ -43,47 +72,137 @@ enum DevError {
     Log(#[from] TelemetryError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("cannot write example rules to {}: {cause}", path.display())]
+    Example { path: PathBuf, cause: std::io::Error },
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// Runs until a signal ends it.
-pub(super) fn run(overrides: Overrides) -> ExitCode {
-    let origin = Origin::of(&overrides);
-    match serve(overrides) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(DevError::Config(error)) => refuse(&format!("the {origin} is not usable"), &error),
-        Err(error) => refuse("the sandbox does not start", &error),
+impl DevError {
+    /// Whether nothing will change until somebody changes what is configured.
+    const fn is_configuration(&self) -> bool {
+        match self {
+            Self::Start(error) => !matches!(error, StartError::Listen { .. }),
+            Self::Ports(_) | Self::Sandbox(_) | Self::Example { .. } | Self::Io(_) => false,
+            _ => true,
+        }
     }
 }
 
-fn serve(mut overrides: Overrides) -> Result<(), DevError> {
+/// Runs until a signal ends it; what stands after the command's word wins.
+pub(super) fn run(before: super::Options, after: Options) -> ExitCode {
+    let port = after.port;
+    let overrides = before.and(super::Options {
+        config: after.config,
+        rules: after.rules,
+        listen: after.listen,
+        admin_listen: after.admin_listen,
+    });
+    let origin = overrides.config.as_ref().map_or(Origin::Defaults, |_| Origin::of(&overrides));
+    match serve(&origin, overrides, port) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(DevError::Config(error)) => refuse(&format!("the {origin} is not usable"), &error),
+        Err(error) if error.is_configuration() => refuse("the sandbox does not start", &error),
+        Err(error) => {
+            eprintln!("auth-gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(origin: &Origin, mut overrides: Overrides, port: Option<u16>) -> Result<(), DevError> {
+    let claim = ports::claim(asked(origin, &overrides, port)?)?;
+    let moves = claim.moves()?;
+    overrides.listen = Some(claim.gateway.to_string());
+    overrides.admin_listen = Some(claim.admin.to_string());
+    let example = match config::written(origin, RULES_FILE, &config::environment)? {
+        None if overrides.rules.is_none() => Some(ExampleRules::write()?),
+        _ => None,
+    };
+    overrides.rules = example.as_ref().map(ExampleRules::path).or(overrides.rules);
+
     let engine = Arc::new(Engine::default());
-    let store = demo_store(&engine)?;
+    let mut store = demo_store(&engine)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let sandbox = runtime.block_on(Sandbox::start(Arc::clone(&engine), Arc::new(SystemClock)))?;
-
-    let listen = overrides.listen.get_or_insert_with(|| free_address(TRAFFIC_PORT)).clone();
-    overrides.admin_listen.get_or_insert_with(|| free_address(ADMIN_PORT));
-    let own_rules = RulesFile::unless_given(&mut overrides)?;
-    let variables = variables(&sandbox, &store);
-    let settings = config::load_with(&overrides, &|name| variables.get(name).cloned())?;
+    let clock = Arc::new(SystemClock);
+    let sandbox = Sandbox::start(claim.issuer, claim.app, Arc::clone(&engine), clock);
+    let sandbox = runtime.block_on(sandbox)?;
+    let settings = settings(&mut overrides, &sandbox, &store)?;
+    if let Some(embedded) = &settings.embedded {
+        engine.delete_store(store.id());
+        store = app::load_store(&engine, embedded)?;
+    }
 
     let (sink, writer) = Sink::to_stdout()?;
-    telemetry::install("warn", sink.clone())?;
-    let welcome = welcome(&listen, &sandbox, &store, &overrides);
-    let address = settings.server.listen;
-    // The lines are there to be copied, so they come when they work.
-    std::thread::spawn(move || {
-        if super::health::wait(address) {
-            println!("{welcome}");
-        }
+    sink.hold();
+    telemetry::install(&settings.log.level, sink.clone())?;
+    let welcome = welcome::text(&Places {
+        gateway: health::reachable(settings.server.listen),
+        admin: health::reachable(settings.admin.listen),
+        sandbox: &sandbox,
+        store: store.id(),
+        rules: &settings.rules.file.display().to_string(),
+        moves: moves.as_deref(),
+        is_example: example.is_some() && settings.embedded.is_none(),
     });
-    let outcome = app::run(&settings, &sink, Some(store));
+    greet(settings.server.listen, sink.clone(), welcome);
+    let has_shipped_rules = example.is_some();
+    drop(claim.held);
+    let outcome = app::run(&settings, &sink, Some(app::Sandbox { store, has_shipped_rules }));
     drop(writer);
-    drop(own_rules);
+    drop(example);
     Ok(outcome?)
+}
+
+/// The addresses that the command line or the configuration names.
+fn asked(origin: &Origin, overrides: &Overrides, port: Option<u16>) -> Result<Asked, DevError> {
+    let address = |key, given: &Option<String>, pointer| {
+        let text = match given {
+            Some(text) => Some(text.clone()),
+            None => config::written(origin, pointer, &config::environment)?,
+        };
+        let parse = |text: String| text.parse().map_err(|_| DevError::Address { key, text });
+        text.map(parse).transpose()
+    };
+    Ok(Asked {
+        gateway: address(app::SERVER_LISTEN, &overrides.listen, "/server/listen")?,
+        admin: address(app::ADMIN_LISTEN, &overrides.admin_listen, "/admin/listen")?,
+        port,
+    })
+}
+
+/// What is configured, with the sandbox in place of the deployment guide's variables.
+fn settings(
+    overrides: &mut Overrides,
+    sandbox: &Sandbox,
+    store: &Store,
+) -> Result<Settings, ConfigError> {
+    overrides.stand_ins = vec![
+        ("/log/level", "warn".to_owned()),
+        // Served here whatever decides, so it is there to be named.
+        ("/upstreams/openfga/url", sandbox.engine_url()),
+    ];
+    let variables = variables(sandbox, store);
+    let ours = |name: &str| variables.get(name).cloned();
+    match overrides.config {
+        // Without a file that asks for them, variables that are set for something else mean nothing.
+        None => config::parse("", overrides, &ours),
+        Some(_) => {
+            config::load_with(overrides, &|name| ours(name).or_else(|| config::environment(name)))
+        }
+    }
+}
+
+/// The lines are there to be copied, so they come when they work, and before all others.
+fn greet(address: SocketAddr, sink: Sink, welcome: String) {
+    std::thread::spawn(move || {
+        if !health::wait(address) {
+            sink.release("not healthy after ten seconds; this is what the log says:\n");
+            while !health::wait(address) {}
+        }
+        sink.release(&welcome);
+    });
 }
 
 fn demo_store(engine: &Engine) -> Result<Arc<Store>, DevError> {
@@ -115,81 +234,28 @@ fn variables(sandbox: &Sandbox, store: &Store) -> HashMap<&'static str, String> 
     ])
 }
 
-/// `port` on loopback, or any free one.
-fn free_address(port: u16) -> String {
-    let preferred = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let bound = TcpListener::bind(preferred).or_else(|_| TcpListener::bind(any));
-    bound.and_then(|listener| listener.local_addr()).unwrap_or(preferred).to_string()
-}
-
 /// A rule file to play with; it goes when the sandbox does.
-struct RulesFile(PathBuf);
+struct ExampleRules(PathBuf);
 
-impl RulesFile {
-    fn unless_given(overrides: &mut Overrides) -> std::io::Result<Option<Self>> {
-        if overrides.rules.is_some() {
-            return Ok(None);
-        }
+impl ExampleRules {
+    fn write() -> Result<Self, DevError> {
         let folder = std::env::temp_dir().join(format!("auth-gateway-dev-{}", std::process::id()));
-        std::fs::create_dir(&folder)?;
-        let file = folder.join("access_rules.json");
-        std::fs::write(&file, RULES)?;
-        overrides.rules = Some(file.display().to_string());
-        Ok(Some(Self(folder)))
+        let written = std::fs::create_dir(&folder)
+            .and_then(|()| std::fs::write(folder.join("access_rules.json"), RULES));
+        match written {
+            Ok(()) => Ok(Self(folder)),
+            Err(cause) => Err(DevError::Example { path: folder, cause }),
+        }
+    }
+
+    fn path(&self) -> String {
+        self.0.join("access_rules.json").display().to_string()
     }
 }
 
-impl Drop for RulesFile {
+impl Drop for ExampleRules {
     fn drop(&mut self) {
         // What is left in the temporary folder does no harm.
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-fn welcome(listen: &str, sandbox: &Sandbox, store: &Store, overrides: &Overrides) -> String {
-    let (mint, store) = (sandbox.mint_url(), store.id());
-    let rules = overrides.rules.as_deref().unwrap_or_default();
-    let bearer =
-        |user: &str| format!("-H \"Authorization: Bearer $(curl -s {mint}/token/{user})\"");
-    let (ann, bob, carol) = (bearer("ann"), bearer("bob"), bearer("carol"));
-    let write = |change: &str| {
-        format!(
-            "curl -s -X POST http://{listen}/stores/{store}/write -H 'Content-Type: application/json' \
-             -d '{{\"{change}\":{{\"tuple_keys\":[{{\"user\":\"user:bob\",\"relation\":\"viewer\",\
-             \"object\":\"feature:report_viewer\"}}]}}}}'"
-        )
-    };
-    format!(
-        "gateway      http://{listen}
-admin        http://{admin}/readyz
-issuer       {issuer}   (tokens of ann, bob, carol or anybody: {mint})
-openfga      {engine}   (embedded engine, store {store})
-application  {app}
-rules        {rules}   (edit it: changes are effective at once)
-
-# allowed: ann is a viewer of feature:report_viewer
-curl -si {ann} http://{listen}/api/reports
-# denied: bob is not (403)
-curl -si {bob} http://{listen}/api/reports
-# unauthenticated (401)
-curl -si http://{listen}/api/reports
-# grant it to bob, effective at once
-{grant}
-curl -si {bob} http://{listen}/api/reports
-# take it back
-{revoke}
-curl -si {bob} http://{listen}/api/reports
-# rate limited: 100 requests a minute for each principal, then 429
-for i in $(seq 1 105); do curl -s -o /dev/null -w '%{{http_code}} ' {carol} http://{listen}/api/reports; done; echo
-
-Ctrl-C stops everything. One log line per request follows.
-",
-        admin = overrides.admin_listen.as_deref().unwrap_or_default(),
-        issuer = sandbox.issuer_url(),
-        engine = sandbox.engine_url(),
-        app = sandbox.app_url(),
-        grant = write("writes"),
-        revoke = write("deletes"),
-    )
 }

@@ -1,7 +1,7 @@
 //! The sample application: it answers every request with what it received.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -19,8 +19,12 @@ pub struct App {
 impl App {
     /// Serves until dropped. Port 0 takes any free port.
     pub async fn start(listen: SocketAddr) -> io::Result<Self> {
-        let server = Server::start(listen, |_| Router::new().fallback(show)).await?;
-        Ok(Self { server })
+        Self::on(tokio::net::TcpListener::bind(listen).await?.into_std()?)
+    }
+
+    /// The same on a listener that is open already.
+    pub(super) fn on(listener: TcpListener) -> io::Result<Self> {
+        Ok(Self { server: Server::on(listener, |_| Router::new().fallback(show))? })
     }
 
     /// What `UPSTREAM_URL` has to be.

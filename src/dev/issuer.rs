@@ -10,14 +10,16 @@ mod endpoints;
 mod fault;
 mod grants;
 mod keys;
+mod mint;
 mod ring;
 mod roles;
 mod token;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
 
+use axum::Router;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::{Mutex, RwLock};
@@ -79,6 +81,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The listener that was given is none.
+    #[error(transparent)]
+    Io(#[from] io::Error),
     /// The first keys could not be made.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -110,26 +115,25 @@ impl Issuer {
         settings: Settings,
         clock: SharedClock,
     ) -> Result<Self, StartError> {
-        let mut keys = KeyRing::default();
-        for algorithm in &settings.algorithms {
-            keys.publish(*algorithm)?;
-        }
-        let state = Arc::new(State {
-            clock,
-            settings,
-            url: OnceLock::new(),
-            keys: RwLock::new(keys),
-            grants: Mutex::default(),
-            fault: FaultSwitch::new(),
-            counters: Counters::default(),
-        });
-        let shared = Arc::clone(&state);
-        let server = Server::start(listen, move |address| {
-            shared.url.get_or_init(|| format!("http://{address}"));
-            endpoints::router(shared)
-        });
-        let server =
-            server.await.map_err(|source| StartError::Listen { address: listen, source })?;
+        let listener = tokio::net::TcpListener::bind(listen).await;
+        let listener = listener.and_then(tokio::net::TcpListener::into_std);
+        let failed = |source| StartError::Listen { address: listen, source };
+        let listener = listener.map_err(failed)?;
+        let state = State::new(settings, clock)?;
+        let server = Server::on(listener, state.named(endpoints::router)).map_err(failed)?;
+        Ok(Self { state, server })
+    }
+
+    /// The same on an open listener, where whoever asks is given tokens besides.
+    pub(super) fn start_minting(
+        listener: TcpListener,
+        settings: Settings,
+        clock: SharedClock,
+    ) -> Result<Self, StartError> {
+        let state = State::new(settings, clock)?;
+        let both =
+            |state: Arc<State>| endpoints::router(Arc::clone(&state)).merge(mint::router(state));
+        let server = Server::on(listener, state.named(both))?;
         Ok(Self { state, server })
     }
 
@@ -217,6 +221,34 @@ impl Issuer {
 }
 
 impl State {
+    fn new(settings: Settings, clock: SharedClock) -> Result<Arc<Self>, KeyError> {
+        let mut keys = KeyRing::default();
+        for algorithm in &settings.algorithms {
+            keys.publish(*algorithm)?;
+        }
+        Ok(Arc::new(Self {
+            clock,
+            settings,
+            url: OnceLock::new(),
+            keys: RwLock::new(keys),
+            grants: Mutex::default(),
+            fault: FaultSwitch::new(),
+            counters: Counters::default(),
+        }))
+    }
+
+    /// A router that knows where it is served.
+    fn named(
+        self: &Arc<Self>,
+        router: impl FnOnce(Arc<Self>) -> Router,
+    ) -> impl FnOnce(SocketAddr) -> Router {
+        let state = Arc::clone(self);
+        move |address| {
+            state.url.get_or_init(|| format!("http://{address}"));
+            router(state)
+        }
+    }
+
     fn url(&self) -> &str {
         self.url.get().map_or("", String::as_str)
     }

@@ -30,7 +30,16 @@ impl Server {
         listen: SocketAddr,
         router: impl FnOnce(SocketAddr) -> Router,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen).await?;
+        Self::on(TcpListener::bind(listen).await?.into_std()?, router)
+    }
+
+    /// The same on a listener that is open already.
+    pub(super) fn on(
+        listener: std::net::TcpListener,
+        router: impl FnOnce(SocketAddr) -> Router,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let router = router(address).layer(from_fn(only_known_hosts));
         let running = tokio::spawn(serve(listener, router.clone()));

@@ -1,4 +1,4 @@
-//! The engine in process: `dev`, `engine` and `authz.mode: embedded`.
+//! The engine in process: `engine` and `authz.mode: embedded`.
 
 use std::path::Path;
 use std::process::Command;
@@ -34,40 +34,6 @@ async fn post(url: &str, body: &Value) -> (u16, Value) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = client.post(url).json(body).send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap_or_default())
-}
-
-/// Runs a line that was printed to be copied.
-async fn shell(line: &str) -> String {
-    let mut command = tokio::process::Command::new("bash");
-    let output = command.arg("-c").arg(line).output().await.expect("bash runs");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-#[test]
-fn the_sandbox_does_what_it_prints() {
-    story(async {
-        let listen = format!("127.0.0.1:{}", free_port());
-        let admin = format!("127.0.0.1:{}", free_port());
-        let dev = start(&["dev", "--listen", &listen, "--admin-listen", &admin]);
-        dev.ready(async || dev.output().stdout().iter().any(|l| l.starts_with("Ctrl-C"))).await;
-        let printed = dev.output().stdout();
-        let lines: Vec<_> =
-            printed.iter().filter(|l| l.starts_with("curl ") || l.starts_with("for ")).collect();
-        let expected = [" 200 ", " 403 ", " 401 ", "{}", " 200 ", "{}", " 403 "];
-        assert_eq!(lines.len(), expected.len() + 1, "{printed:?}");
-        for (line, expected) in lines.iter().zip(expected) {
-            let answer = shell(line).await;
-            let first = answer.lines().next().unwrap_or_default();
-            assert!(format!("{first} ").contains(expected), "{line}\n{answer}");
-        }
-        let statuses = shell(lines.last().unwrap()).await;
-        let statuses: Vec<_> = statuses.split_whitespace().collect();
-        assert!(statuses.len() > 100 && statuses[0] == "200", "{statuses:?}");
-        assert_eq!(statuses.last(), Some(&"429"), "{statuses:?}");
-        dev.signal(Signal::SIGINT);
-        dev.exit(SOON).await;
-        assert!(std::net::TcpStream::connect(&listen).is_err());
-    });
 }
 
 #[test]

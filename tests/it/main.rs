@@ -23,6 +23,7 @@ mod cors;
 mod credentials;
 mod embedded;
 mod expiry;
+mod first_minute;
 mod forwarding;
 mod guide;
 mod harness;

@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use axum::response::Html;
 use axum::routing::get;
 
-use super::issuer::Issuer;
+use super::State as Issuer;
+use super::token::TokenBuilder;
 
 pub(super) fn router(issuer: Arc<Issuer>) -> Router {
     Router::new()
@@ -33,14 +34,14 @@ async fn jwt(
     State(issuer): State<Arc<Issuer>>,
     Path(subject): Path<String>,
 ) -> Result<String, (StatusCode, String)> {
-    issuer.token(&subject).sign().map_err(failed)
+    TokenBuilder::access(&issuer, &subject).sign().map_err(failed)
 }
 
 async fn opaque(
     State(issuer): State<Arc<Issuer>>,
     Path(subject): Path<String>,
 ) -> Result<String, (StatusCode, String)> {
-    issuer.token(&subject).opaque().map_err(failed)
+    TokenBuilder::access(&issuer, &subject).opaque().map_err(failed)
 }
 
 fn failed(error: impl std::fmt::Display) -> (StatusCode, String) {
