@@ -87,9 +87,6 @@ pub enum StartError {
     /// The embedded engine refuses the tuples.
     #[error("authz.tuples_file: {0}")]
     Tuples(#[from] EngineError),
-    /// One of the limits that every request is counted against is missing.
-    #[error("limits: the limits client, principal and failed_authentications must exist")]
-    MissingLimit,
     /// The name cannot stand in a header.
     #[error("server.name: {0}")]
     Name(#[from] http::Error),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock::Now;
+use crate::clock::{Now, millis};
 
 /// Counts failures in a row; lock-free.
 #[derive(Debug)]
@@ -77,10 +77,6 @@ impl Breaker {
     fn is_held(&self, now: Now) -> bool {
         now.mono_millis() < self.held_until_millis.load(Ordering::Acquire)
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

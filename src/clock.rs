@@ -37,7 +37,7 @@ impl Now {
 
     /// What [`Now::mono_millis`] will be when `span` has passed.
     pub fn mono_millis_after(self, span: Duration) -> u64 {
-        self.mono_millis().saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+        self.mono_millis().saturating_add(millis(span))
     }
 
     /// Milliseconds since the Unix epoch.
@@ -54,6 +54,11 @@ impl Now {
     pub const fn since(self, earlier: Now) -> Duration {
         Duration::from_nanos(self.mono_nanos.saturating_sub(earlier.mono_nanos))
     }
+}
+
+/// Whole milliseconds of a duration; what does not fit is as good as for ever.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A reading of the clock that timers go by, and that specifications may move.
@@ -87,10 +92,7 @@ const ORIGIN_NANOS: u64 = 3_600 * 1_000_000_000;
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            mono_nanos: mono_nanos(),
-            unix_millis: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
-        }
+        Now { mono_nanos: mono_nanos(), unix_millis: millis(unix) }
     }
 
     fn since(&self, earlier: Now) -> Duration {

@@ -1,21 +1,27 @@
-//! Configuration: what was written ([`mod@file`]) and what it means ([`Settings`]).
+//! Configuration: what was written, what it means ([`Settings`]), and what is wrong with it.
 //!
 //! The shipped `conf/gateway.yaml` is compiled in as the defaults; the operator's file is laid over
-//! it, placeholders are replaced, the result is checked against the schema and then turned into
-//! domain types. Every stage collects all its errors before it gives up.
+//! it, placeholders are replaced, the result is checked against the schema and then read section by
+//! section (a file each below `sections/`) into domain types. A value that one stage cannot use is
+//! told and replaced by a stand-in, so that the next stages still tell what is wrong with the others.
 
 pub mod expand;
-#[allow(missing_docs, reason = "conf/gateway.yaml explains every key")]
-pub mod file;
 pub mod overlay;
+mod problems;
 pub mod schema;
-pub mod settings;
+mod sections;
+mod settings;
+mod values;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+pub use problems::Problem;
+use problems::Problems;
+use sections::File;
+pub use sections::{Admin, Embedded, Limits, Log, OpenFga, Rules, Server};
 pub use settings::Settings;
 
 /// The shipped file: the defaults.
@@ -23,25 +29,6 @@ pub const DEFAULTS: &str = include_str!("../conf/gateway.yaml");
 
 /// Where a file is looked for when none is named.
 pub const DEFAULT_PATH: &str = "conf/gateway.yaml";
-
-/// One mistake in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Dotted path of the key, empty for the file as a whole.
-    pub key: String,
-    /// What is wrong and what is accepted; never a secret.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.key.is_empty() {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "{}: {}", self.key, self.message)
-        }
-    }
-}
 
 /// Why a configuration was refused: every mistake that was found.
 #[derive(Debug, thiserror::Error)]
@@ -161,10 +148,13 @@ pub fn parse(
     apply(&mut value, overrides);
     overlay::drop_server_if_embedded(&mut value, &defaults);
     let schema = schema::of_values();
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     expand::expand(&mut value, &schema, lookup, &mut problems);
-    problems.extend(schema::problems_of(&value, &schema));
-    Settings::read(value, problems).map_err(|problems| ConfigError { problems })
+    schema::repair(&mut value, &schema, &mut problems);
+    let file: Option<File> = problems.take("", serde_json::from_value(value));
+    let settings = file.and_then(|file| file.read(&mut problems));
+    let problems = problems.into_list();
+    settings.filter(|_| problems.is_empty()).ok_or(ConfigError { problems })
 }
 
 fn read(origin: &Origin) -> Result<String, ConfigError> {

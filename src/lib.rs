@@ -39,6 +39,7 @@ pub mod readiness;
 pub mod reload;
 pub mod rules;
 pub mod secret;
+pub mod span;
 pub mod sweep;
 pub mod telemetry;
 pub mod upstream;

@@ -15,7 +15,7 @@ use crate::gate::policy::{BindError, Bindings, Policy};
 use crate::metrics::Metrics;
 use crate::rate_limit::{KeyKind, LimitId, Limiter};
 use crate::readiness::Readiness;
-use crate::rules::{Names, RuleErrors, RuleFile, RuleFileError, RuleSet};
+use crate::rules::{Names, RuleErrors, RuleFile, RuleFileError, RuleSet, UpstreamRole};
 
 /// What rules may name, and what the names stand for.
 #[derive(Debug)]
@@ -47,32 +47,29 @@ fn lines<T: ToString>(errors: &[T]) -> String {
 }
 
 impl Vocabulary {
-    /// The vocabulary of a configuration. `upstreams` in the order that positions refer to, each with
-    /// whether it is OpenFGA's API.
+    /// The vocabulary of a configuration. `upstreams` in the order that positions refer to.
     pub fn new(
         default_relation: &str,
-        upstreams: &[(String, bool)],
+        upstreams: &[(String, UpstreamRole)],
         limiter: &Limiter,
-        limit_names: &[String],
     ) -> Self {
-        let limits: HashMap<_, _> = limit_names
-            .iter()
-            .filter_map(|name| {
-                let id = limiter.find(name)?;
-                Some((name.clone(), (id, limiter.limit(id)?.key().clone())))
-            })
+        let limits: HashMap<_, _> = limiter
+            .ids()
+            .map(|(id, limit)| (limit.name().to_owned(), (id, limit.key().clone())))
             .collect();
+        let with_role = |wanted: UpstreamRole| {
+            let has_role = move |(name, role): &(String, UpstreamRole)| {
+                (*role == wanted || name == wanted.name()).then(|| name.clone())
+            };
+            upstreams.iter().filter_map(has_role).collect::<BTreeSet<_>>()
+        };
         let names = Names {
             default_relation: default_relation.to_owned(),
-            default_target: "app".to_owned(),
+            default_target: UpstreamRole::Application.name().to_owned(),
             targets: upstreams.iter().map(|(name, _)| name.clone()).collect(),
             limits: limits.keys().cloned().collect(),
-            openfga_targets: upstreams
-                .iter()
-                .filter(|(_, is_openfga)| *is_openfga)
-                .map(|(name, _)| name.clone())
-                .collect(),
-            zitadel_targets: BTreeSet::from(["zitadel".to_owned()]),
+            openfga_targets: with_role(UpstreamRole::OpenFga),
+            zitadel_targets: with_role(UpstreamRole::Zitadel),
             any_audience: false,
         };
         let upstreams =

@@ -19,6 +19,7 @@ mod place;
 mod rule;
 mod set;
 mod target;
+mod upstream_role;
 mod warning;
 mod watch;
 
@@ -34,5 +35,6 @@ pub use place::Methods;
 pub use rule::{Access, Requirements, Rule};
 pub use set::{Found, Names, RuleSet};
 pub use target::{RawTarget, Target, TargetError};
+pub use upstream_role::UpstreamRole;
 pub use warning::{Danger, RuleWarning};
 pub use watch::{RuleFile, RuleFileError};

@@ -18,7 +18,7 @@ use auth_gateway::gate::{Client, CommonLimits, Gate, Request};
 use auth_gateway::metrics::Metrics;
 use auth_gateway::rate_limit::{KeyKind, Limit, Limiter};
 use auth_gateway::reload::Vocabulary;
-use auth_gateway::rules::{PathPolicy, RawTarget, Target};
+use auth_gateway::rules::{PathPolicy, RawTarget, Target, UpstreamRole};
 use http::{HeaderMap, HeaderValue, Method};
 use prometheus::IntCounter;
 use serde_json::{Value, json};
@@ -231,8 +231,8 @@ fn policy(rules: usize, limiter: &Limiter) -> auth_gateway::gate::policy::Policy
         [fixed, by_id]
     };
     let file: Value = (0..rules.div_ceil(2)).flat_map(service).collect();
-    let upstreams = [("app".to_owned(), false)];
-    let vocabulary = Vocabulary::new("viewer", &upstreams, limiter, &[]);
+    let upstreams = [("app".to_owned(), UpstreamRole::Application)];
+    let vocabulary = Vocabulary::new("viewer", &upstreams, limiter);
     let metrics = Metrics::new().expect("metrics");
     vocabulary.build(file.to_string().as_bytes(), &metrics).expect("rules")
 }

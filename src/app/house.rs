@@ -15,8 +15,7 @@ use crate::authz::client::OpenFga;
 use crate::authz::model::{ModelRefresh, ModelWatch};
 use crate::authz::{Authority, Authorizer};
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::Settings;
-use crate::config::settings::Embedded;
+use crate::config::{Embedded, Limits, Settings};
 use crate::gate::policy::Policy;
 use crate::gate::{CommonLimits, Gate};
 use crate::metrics::Metrics;
@@ -44,30 +43,29 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn build(settings: &Settings) -> Result<Self, StartError> {
         let clock: SharedClock = Arc::new(SystemClock);
-        let names: Vec<_> = settings.limits.iter().map(|limit| limit.name().to_owned()).collect();
-        let limiter =
-            Arc::new(Limiter::new(settings.limits.clone(), settings.max_keys, clock.now())?);
-        let find = |name| limiter.find(name).ok_or(StartError::MissingLimit);
+        let mut limiter = Limiter::new(Vec::new(), settings.max_keys, clock.now())?;
+        let Limits { client, principal, failed_authentications, further } = &settings.limits;
         let limits = CommonLimits {
-            client: find("client")?,
-            principal: find("principal")?,
-            failed_authentications: find("failed_authentications")?,
+            client: limiter.add(client.clone())?,
+            principal: limiter.add(principal.clone())?,
+            failed_authentications: limiter.add(failed_authentications.clone())?,
         };
-        let openfga = settings.openfga.client.url.origin();
+        for limit in further {
+            limiter.add(limit.clone())?;
+        }
         let upstreams: Vec<_> = settings
             .upstreams
             .iter()
-            .map(|u| (u.name.clone(), u.name == "openfga" || u.url.origin() == openfga))
+            .map(|(role, upstream)| (upstream.name.clone(), *role))
             .collect();
         let any_audience = settings.issuers.iter().any(|i| i.audiences == Audiences::Any);
-        let vocabulary =
-            Vocabulary::new(&settings.rules.default_relation, &upstreams, &limiter, &names)
-                .with_any_audience(any_audience);
+        let vocabulary = Vocabulary::new(&settings.rules.default_relation, &upstreams, &limiter)
+            .with_any_audience(any_audience);
         Ok(Self {
             metrics: Arc::new(Metrics::new()?),
             authenticator: Arc::new(Authenticator::new(settings.issuers.clone(), &clock)?),
             clock,
-            limiter,
+            limiter: Arc::new(limiter),
             limits,
             vocabulary,
         })
@@ -154,7 +152,7 @@ impl House {
             RedisSync::new(redis, limiter, clock, metrics.exchange.clone())
         });
         let sync_status = redis.as_ref().map(RedisSync::status);
-        let upstreams = settings.upstreams.iter().map(|upstream| {
+        let upstreams = settings.upstreams.iter().map(|(_, upstream)| {
             let failures = metrics.connect_failures(&upstream.name);
             Arc::new(Upstream::new(upstream.clone(), failures))
         });

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::TokenError;
 use super::json;
 use super::settings::Audiences;
-use crate::clock::Now;
+use crate::clock::{Now, millis};
 
 const MAX_CLAIMS_DEPTH: usize = 16;
 
@@ -66,7 +66,7 @@ impl Claims {
 
     /// Checks `nbf` and `iat` against a clock that may be behind the issuer's by `skew`.
     pub(super) fn check_started(&self, now: Now, skew: Duration) -> Result<(), TokenError> {
-        let skew = u64::try_from(skew.as_millis()).unwrap_or(u64::MAX);
+        let skew = millis(skew);
         let latest = now.unix_millis().saturating_add(skew);
         for name in ["nbf", "iat"] {
             if self.date(name)?.is_some_and(|start| start > latest) {

@@ -7,7 +7,7 @@ use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
 use super::AuthzSettings;
 use super::question::{Check, CheckRef, Consistency, Question};
-use crate::clock::Now;
+use crate::clock::{Now, millis};
 use crate::sweep::sweep;
 
 /// What a usual decision may take; the texts of its question have some 100 bytes.
@@ -56,7 +56,6 @@ pub(super) struct DecisionCache {
 
 impl DecisionCache {
     pub(super) fn new(settings: &AuthzSettings) -> Self {
-        let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let entries = u64::try_from(settings.cache_entries).unwrap_or(u64::MAX);
         Self {
             entries: Cache::with(

@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use crate::app::leniencies;
 use crate::authn::Audiences;
-use crate::config::Settings;
-use crate::config::settings::{Embedded, OpenFga};
+use crate::config::{Embedded, OpenFga, Settings};
 use crate::gate::policy::Policy;
 use crate::upstream::HostHeader;
 
@@ -35,11 +34,11 @@ fn write(out: &mut impl Write, settings: &Settings, policy: &Policy) -> std::io:
     }
     let redis = settings.redis.as_ref().map_or("none", |redis| redis.redacted_url());
     writeln!(out, "redis       {redis}")?;
-    for limit in &settings.limits {
+    for limit in settings.limits.iter() {
         let (name, requests, window) = (limit.name(), limit.requests(), limit.window());
         writeln!(out, "limit       {name}: {requests} per {window:?} by {}", limit.key())?;
     }
-    for upstream in &settings.upstreams {
+    for (_, upstream) in &settings.upstreams {
         let host = match &upstream.host {
             HostHeader::Client => "the client's Host".to_owned(),
             HostHeader::Fixed { host, .. } => format!("Host {}", host.to_str().unwrap_or_default()),

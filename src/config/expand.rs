@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use super::Problem;
+use super::problems::Problems;
+use super::schema::stand_in;
 
 /// Looks up environment variables; a function so that specifications need no process environment.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -14,11 +15,16 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 const MAY_BE_EMPTY: [&str; 2] = ["REDIS_URL", "ALLOWED_ORIGINS"];
 
 /// Replaces placeholders below `value` and converts what they gave to the type in `schema`.
-pub fn expand(value: &mut Value, schema: &Value, lookup: Lookup<'_>, problems: &mut Vec<Problem>) {
+pub(super) fn expand(
+    value: &mut Value,
+    schema: &Value,
+    lookup: Lookup<'_>,
+    problems: &mut Problems,
+) {
     walk(value, schema, "", lookup, problems);
 }
 
-fn walk(value: &mut Value, schema: &Value, key: &str, lookup: Lookup<'_>, out: &mut Vec<Problem>) {
+fn walk(value: &mut Value, schema: &Value, key: &str, lookup: Lookup<'_>, out: &mut Problems) {
     match value {
         Value::Object(map) => {
             for (name, child) in map {
@@ -39,9 +45,8 @@ fn walk(value: &mut Value, schema: &Value, key: &str, lookup: Lookup<'_>, out: &
         Value::String(text) => match substitute(text, lookup) {
             Ok(expanded) => *value = convert(expanded, schema),
             Err(message) => {
-                out.push(Problem { key: key.to_owned(), message });
-                // An empty value of the right type keeps this one mistake from being told twice.
-                *value = placeholder_for(schema);
+                out.replace(key, message);
+                *value = stand_in(schema);
             }
         },
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -123,20 +128,12 @@ fn convert(text: String, schema: &Value) -> Value {
     }
 }
 
-fn placeholder_for(schema: &Value) -> Value {
-    match schema.get("type").and_then(Value::as_str) {
-        Some("integer") => schema.get("minimum").cloned().unwrap_or_else(|| Value::from(1)),
-        Some("boolean") => Value::Bool(false),
-        Some("array") => Value::Array(Vec::new()),
-        _ => Value::Null,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::Problem;
 
     fn expanded(value: Value, schema: &Value) -> (Value, Vec<Problem>) {
         let lookup = |name: &str| match name {
@@ -147,9 +144,9 @@ mod tests {
             _ => None,
         };
         let mut value = value;
-        let mut problems = Vec::new();
+        let mut problems = Problems::default();
         expand(&mut value, schema, &lookup, &mut problems);
-        (value, problems)
+        (value, problems.into_list())
     }
 
     #[test]

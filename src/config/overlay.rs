@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::rules::UpstreamRole;
+
 /// `over` wins key by key; lists are replaced whole. Entries that the shipped file does not have
 /// (a further upstream, limit or issuer) start from the shipped entry of the same kind.
 pub fn lay(defaults: &Value, over: Value) -> Value {
@@ -54,7 +56,7 @@ pub fn drop_server_if_embedded(value: &mut Value, defaults: &Value) {
     if value.pointer("/upstreams/openfga/url") == shipped
         && let Some(upstreams) = value.get_mut("upstreams").and_then(Value::as_object_mut)
     {
-        upstreams.remove("openfga");
+        upstreams.remove(UpstreamRole::OpenFga.name());
     }
 }
 

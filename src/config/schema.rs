@@ -5,9 +5,10 @@ use jsonschema::error::ValidationErrorKind;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::Problem;
 use super::expand::join;
-use super::file::{self, File};
+use super::problems::Problems;
+use super::sections::{File, LIMIT_KEY};
+use crate::span;
 
 /// The schema that values must meet once their placeholders are replaced.
 pub fn of_values() -> Value {
@@ -52,43 +53,113 @@ fn loosen(schema: &mut Value) {
 }
 
 /// The schema's patterns in words.
-const FORMS: [(&str, &str); 2] = [
-    (file::DURATION, "a duration like 500ms, 10s, 5m"),
-    (file::LIMIT_KEY, "client_ip, principal, rule or header:NAME"),
-];
+const FORMS: [(&str, &str); 2] =
+    [(span::PATTERN, span::FORM), (LIMIT_KEY, "client_ip, principal, rule or header:NAME")];
 
-/// Everything in `value` that the schema does not allow.
-pub fn problems_of(value: &Value, schema: &Value) -> Vec<Problem> {
-    match jsonschema::validator_for(schema) {
-        Ok(validator) => {
-            validator.iter_errors(value).flat_map(|error| describe(&error, schema)).collect()
-        }
-        Err(error) => vec![Problem { key: String::new(), message: error.to_string() }],
+/// Tells everything in `value` that the schema does not allow, and puts stand-ins in its place.
+pub(super) fn repair(value: &mut Value, schema: &Value, problems: &mut Problems) {
+    let validator = match jsonschema::validator_for(schema) {
+        Ok(validator) => validator,
+        Err(error) => return problems.add("", error.to_string()),
+    };
+    let misfits: Vec<_> =
+        validator.iter_errors(value).flat_map(|error| describe(&error, schema)).collect();
+    for misfit in misfits {
+        misfit.repair(value, problems);
     }
 }
 
-fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Problem> {
-    let key = key_path(error.instance_path().as_str());
+/// Something that the schema does not allow.
+struct Misfit {
+    /// Where it lies: a place for a value, or the mapping that a key is in.
+    pointer: String,
+    message: String,
+    repair: Repair,
+}
+
+enum Repair {
+    Remove(String),
+    Insert(String, Value),
+    Replace(Value),
+}
+
+impl Misfit {
+    fn repair(self, value: &mut Value, problems: &mut Problems) {
+        let key = key_path(&self.pointer);
+        let slot = value.pointer_mut(&self.pointer);
+        match self.repair {
+            Repair::Remove(name) => {
+                problems.add(join(&key, &name), self.message);
+                slot.and_then(Value::as_object_mut).and_then(|map| map.remove(&name));
+            }
+            Repair::Insert(name, stand_in) => {
+                problems.replace(join(&key, &name), self.message);
+                slot.and_then(Value::as_object_mut).and_then(|map| map.insert(name, stand_in));
+            }
+            Repair::Replace(stand_in) => {
+                problems.replace(key, self.message);
+                if let Some(slot) = slot {
+                    *slot = stand_in;
+                }
+            }
+        }
+    }
+}
+
+fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Misfit> {
+    let pointer = error.instance_path().as_str().to_owned();
     let (place, _keyword) = error.schema_path().as_str().rsplit_once('/').unwrap_or_default();
     let expected = schema.pointer(place).unwrap_or(&Value::Null);
     match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
-            .iter()
-            .map(|name| Problem { key: join(&key, name), message: "unknown key".to_owned() })
-            .collect(),
-        ValidationErrorKind::Required { property } => vec![Problem {
-            key: join(&key, property.as_str().unwrap_or_default()),
-            message: "is missing".to_owned(),
-        }],
-        ValidationErrorKind::Type { .. } if error.instance().is_null() => Vec::new(),
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let misfit = |name: &String| Misfit {
+                pointer: pointer.clone(),
+                message: "unknown key".to_owned(),
+                repair: Repair::Remove(name.clone()),
+            };
+            unexpected.iter().map(misfit).collect()
+        }
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            let missing = expected.get("properties").and_then(|all| all.get(name));
+            let stand_in = stand_in(missing.unwrap_or(&Value::Null));
+            let repair = Repair::Insert(name.to_owned(), stand_in);
+            vec![Misfit { pointer, message: "is missing".to_owned(), repair }]
+        }
         _ => {
-            let shown = shown(&key, error.instance(), expected);
+            let shown = shown(&key_path(&pointer), error.instance(), expected);
             let message = match form_of(expected) {
+                _ if error.instance().is_null() => "is missing".to_owned(),
                 Some(form) => format!("{shown} is not {form}"),
                 None => error.masked_with(shown).to_string(),
             };
-            vec![Problem { key, message }]
+            vec![Misfit { pointer, message, repair: Repair::Replace(stand_in(expected)) }]
         }
+    }
+}
+
+/// A value that the schema allows, in the place of one that it does not.
+pub(super) fn stand_in(schema: &Value) -> Value {
+    if let Some(first) = schema.get("enum").and_then(|all| all.get(0)) {
+        return first.clone();
+    }
+    let in_parts = |parts: &Value| {
+        let parts = parts.as_object().into_iter().flatten();
+        parts.map(|(name, part)| (name.clone(), stand_in(part))).collect()
+    };
+    match schema.get("type").and_then(Value::as_str) {
+        Some("integer") => schema.get("minimum").cloned().unwrap_or_else(|| Value::from(0)),
+        Some("boolean") => Value::Bool(false),
+        Some("array") if schema.get("minItems").is_some() => {
+            schema.get("items").map(stand_in).into_iter().collect()
+        }
+        Some("array") => Value::Array(Vec::new()),
+        Some("object") => schema.get("properties").map_or_else(|| json!({}), in_parts),
+        _ => match schema.get("pattern").and_then(Value::as_str) {
+            Some(span::PATTERN) => json!("1s"),
+            Some(LIMIT_KEY) => json!("rule"),
+            _ => json!(""),
+        },
     }
 }
 
@@ -147,12 +218,10 @@ mod tests {
         value["server"]["threads"] = json!("many");
         value["server"]["colour"] = json!("red");
         value["openfga"]["timeout"] = json!("soon");
-        let text: Vec<String> = problems_of(&value, &schema)
-            .iter()
-            .map(ToString::to_string)
-            .filter(|line| !line.contains("${"))
-            .collect();
-        let all = text.join("\n");
+        let mut problems = Problems::default();
+        repair(&mut value, &schema, &mut problems);
+        let text = problems.into_list().into_iter().map(|problem| problem.to_string());
+        let all = text.filter(|line| !line.contains("${")).collect::<Vec<_>>().join("\n");
         assert!(all.contains("server.colour: unknown key"), "{all}");
         assert!(all.contains("server.threads: \"many\" is not of type \"integer\""), "{all}");
         assert!(
@@ -164,10 +233,12 @@ mod tests {
     fn problem_with(change: impl FnOnce(&mut Value)) -> String {
         let schema = of_values();
         let mut value: Value = serde_yaml::from_str(super::super::DEFAULTS).unwrap();
-        expand(&mut value, &schema, &|_| Some("1".to_owned()), &mut Vec::new());
+        expand(&mut value, &schema, &|_| Some("1".to_owned()), &mut Problems::default());
         change(&mut value);
-        let problems = problems_of(&value, &schema);
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        let mut problems = Problems::default();
+        repair(&mut value, &schema, &mut problems);
+        let told = problems.into_list().into_iter().map(|problem| problem.to_string());
+        told.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -218,9 +289,27 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_in_is_allowed() {
+        let schema = of_values();
+        let file = stand_in(&schema);
+        let mut problems = Problems::default();
+        repair(&mut file.clone(), &schema, &mut problems);
+        assert_eq!(problems.into_list(), []);
+        serde_json::from_value::<File>(file).unwrap();
+        for kind in ["limits", "upstreams"] {
+            let entry =
+                schema.pointer(&format!("/properties/{kind}/additionalProperties")).unwrap();
+            let mut problems = Problems::default();
+            repair(&mut stand_in(entry), entry, &mut problems);
+            assert_eq!(problems.into_list(), []);
+        }
+    }
+
+    #[test]
     fn the_shipped_file_meets_the_editors_schema() {
-        let value: Value = serde_yaml::from_str(super::super::DEFAULTS).unwrap();
-        let problems = problems_of(&value, &for_editors());
-        assert!(problems.is_empty(), "{problems:?}");
+        let mut value: Value = serde_yaml::from_str(super::super::DEFAULTS).unwrap();
+        let mut problems = Problems::default();
+        repair(&mut value, &for_editors(), &mut problems);
+        assert_eq!(problems.into_list(), []);
     }
 }

@@ -1,4 +1,6 @@
-//! An environment for specifications.
+//! An environment for specifications, and what a file is told in it.
+
+use super::{Overrides, parse};
 
 /// Enough of an environment for the shipped file.
 pub(crate) fn environment(name: &str) -> Option<String> {
@@ -11,4 +13,12 @@ pub(crate) fn environment(name: &str) -> Option<String> {
         _ => return None,
     };
     Some(value.to_owned())
+}
+
+/// Every problem of a file laid over the shipped one, a line for each.
+pub(super) fn problems(text: &str) -> String {
+    match parse(text, &Overrides::default(), &environment) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    }
 }

@@ -28,7 +28,7 @@ use tokio::time::{Instant, Sleep};
 use super::patience::{Awaited, Overdue, Patience};
 use super::peer::ip_of;
 use super::refused::{HeadFault, RefuseHeads, RefusedHead};
-use crate::clock::timer_now;
+use crate::clock::{millis, timer_now};
 use arrivals::Arrivals;
 pub use chunks::FaultyChunk;
 use lease::Lease;
@@ -134,8 +134,7 @@ impl Connection {
 
     /// The upstream may be silent for `patience` while it answers.
     pub fn answer_within(&self, patience: Duration) {
-        let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        self.answer_millis.store(millis, Ordering::Relaxed);
+        self.answer_millis.store(millis(patience), Ordering::Relaxed);
     }
 
     /// How long an upstream may be silent altogether. While it takes nothing of a body or a tunnel,

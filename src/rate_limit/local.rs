@@ -38,7 +38,7 @@ pub enum LimiterError {
 /// All limits and the windows of all keys.
 #[derive(Debug)]
 pub struct Limiter {
-    limits: Box<[Counted]>,
+    limits: Vec<Counted>,
     table: Table,
     epoch: Epoch,
     /// Into how many parts limits are split at present.
@@ -61,24 +61,34 @@ impl Limiter {
 
     /// A limiter that keeps at most `max_keys` windows.
     pub fn new(limits: Vec<Limit>, max_keys: usize, now: Now) -> Result<Self, LimiterError> {
-        if u16::try_from(limits.len()).is_err() {
-            return Err(LimiterError::TooManyLimits { limits: limits.len() });
-        }
-        let mut names: Vec<&str> = limits.iter().map(Limit::name).collect();
-        names.sort_unstable();
-        if let Some([name, _]) = names.array_windows().find(|[one, other]| one == other) {
-            return Err(LimiterError::DuplicateName { name: (*name).to_owned() });
-        }
-        let counted = |limit| Counted { limit, overflow: Overflow::default() };
-        Ok(Self {
-            limits: limits.into_iter().map(counted).collect(),
+        let mut limiter = Self {
+            limits: Vec::with_capacity(limits.len()),
             table: Table::new(),
             epoch: Epoch::starting_at(now),
             parts: AtomicU32::new(1),
             replicas: AtomicU32::new(1),
             unsynced: Unsynced::new(),
             max_keys,
-        })
+        };
+        limits.into_iter().try_for_each(|limit| limiter.add(limit).map(drop))?;
+        Ok(limiter)
+    }
+
+    /// Counts by this limit too.
+    pub fn add(&mut self, limit: Limit) -> Result<LimitId, LimiterError> {
+        if self.find(limit.name()).is_some() {
+            return Err(LimiterError::DuplicateName { name: limit.name().to_owned() });
+        }
+        let limits = self.limits.len();
+        let id = u16::try_from(limits).map_err(|_| LimiterError::TooManyLimits { limits })?;
+        self.limits.push(Counted { limit, overflow: Overflow::default() });
+        Ok(LimitId(id))
+    }
+
+    /// All limits, with the ids that stand for them.
+    pub fn ids(&self) -> impl Iterator<Item = (LimitId, &Limit)> {
+        let limits = self.limits.iter().zip(0..);
+        limits.map(|(counted, id)| (LimitId(id), &counted.limit))
     }
 
     /// The limit of this name.

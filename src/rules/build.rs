@@ -10,10 +10,11 @@ use super::pattern::Pattern;
 use super::place::Place;
 use super::rule::{Access, Requirements, Rule};
 use super::set::Names;
+use super::upstream_role::UpstreamRole;
+use crate::span::Span;
 
 const PUBLIC: &str = "public_access";
 const AUTHENTICATED: &str = "authenticated";
-const OPENFGA: &str = "openfga";
 /// The type of a feature that is written without one.
 const FEATURE_TYPE: &str = "feature";
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
@@ -200,7 +201,7 @@ fn refuse_check_fields(entry: &RuleEntry, feature: &'static str, faults: &mut Fa
 
 fn check_target(target: &str, names: &Names, faults: &mut Faults) {
     // Without an embedded engine, the configuration insists on this upstream.
-    if target == OPENFGA && names.openfga_targets.is_empty() {
+    if target == UpstreamRole::OpenFga.name() && names.openfga_targets.is_empty() {
         faults.add("target", Fault::NoOpenFga { known: list(&names.targets) });
     } else {
         check_defined("target", target, &names.targets, faults);
@@ -219,21 +220,9 @@ fn list(names: &BTreeSet<String>) -> String {
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, Fault> {
-    let fault = || Fault::Duration { value: text.to_owned() };
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit_millis = match text.get(digits.len()..) {
-        Some("ms") => 1,
-        Some("s") => 1_000,
-        Some("m") => 60_000,
-        Some("h") => 3_600_000,
-        _ => return Err(fault()),
-    };
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(fault());
-    }
-    let count: u64 = digits.parse().map_err(|_| fault())?;
-    let timeout = Duration::from_millis(count.checked_mul(unit_millis).ok_or_else(fault)?);
-    if timeout.is_zero() || timeout > MAX_TIMEOUT { Err(fault()) } else { Ok(timeout) }
+    let timeout = text.parse().ok().map(|Span(timeout)| timeout);
+    let timeout = timeout.filter(|timeout| !timeout.is_zero() && *timeout <= MAX_TIMEOUT);
+    timeout.ok_or_else(|| Fault::Duration { value: text.to_owned() })
 }
 
 fn read_list(field: &str, items: Option<Vec<String>>, faults: &mut Faults) -> Box<[Box<str>]> {

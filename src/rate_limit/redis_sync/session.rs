@@ -8,7 +8,7 @@ use redis::{AsyncConnectionConfig, FromRedisValue, Pipeline, Value};
 use super::answer::{self, Odd};
 use super::fault::SyncFault;
 use super::settings::Settings;
-use crate::clock::Now;
+use crate::clock::{Now, millis};
 
 /// How often a replica shows that it lives.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ impl Session {
         server_millis: u64,
         now: Now,
     ) -> Result<Result<u32, Odd>, SyncFault> {
-        let gone_after = u64::try_from(GONE_AFTER.as_millis()).unwrap_or(u64::MAX);
+        let gone_after = millis(GONE_AFTER);
         let key = &self.replicas_key;
         let mut announce = Pipeline::new();
         announce.cmd("ZADD").arg(key).arg(server_millis).arg(replica);

@@ -1,0 +1,128 @@
+//! `limits`: how often one may call, by name.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::problems::Problems;
+use crate::rate_limit::{KeyKind, Limit};
+use crate::span::Span;
+
+/// What a limit may count by.
+pub(in crate::config) const KEY: &str = "^(client_ip|principal|rule|header:.+)$";
+
+const CLIENT: &str = "client";
+const PRINCIPAL: &str = "principal";
+const FAILED_AUTHENTICATIONS: &str = "failed_authentications";
+
+/// One named limit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitSection {
+    #[schemars(extend("pattern" = KEY))]
+    key: String,
+    #[schemars(range(min = 1, max = 1_000_000))]
+    limit: u32,
+    window: Span,
+}
+
+/// All limits.
+#[derive(Debug)]
+pub struct Limits {
+    /// By address, before any cryptography.
+    pub client: Limit,
+    /// By principal, after authentication.
+    pub principal: Limit,
+    /// Refused tokens, by address.
+    pub failed_authentications: Limit,
+    /// Those that only rules name.
+    pub further: Vec<Limit>,
+}
+
+impl Limits {
+    /// Those that every request is counted against first.
+    pub fn iter(&self) -> impl Iterator<Item = &Limit> {
+        [&self.client, &self.principal, &self.failed_authentications]
+            .into_iter()
+            .chain(&self.further)
+    }
+}
+
+pub(super) fn read(
+    sections: &BTreeMap<String, LimitSection>,
+    problems: &mut Problems,
+) -> Option<Limits> {
+    let mut limits: BTreeMap<&str, Limit> = BTreeMap::new();
+    for (name, section) in sections {
+        limits.extend(section.read(name, problems).map(|limit| (name.as_str(), limit)));
+    }
+    let mut common = |name: &str| {
+        let limit = limits.remove(name);
+        if !sections.contains_key(name) {
+            problems.add(format!("limits.{name}"), "is missing");
+        }
+        limit
+    };
+    let (client, principal) = (common(CLIENT), common(PRINCIPAL));
+    let failed_authentications = common(FAILED_AUTHENTICATIONS);
+    Some(Limits {
+        client: client?,
+        principal: principal?,
+        failed_authentications: failed_authentications?,
+        further: limits.into_values().collect(),
+    })
+}
+
+impl LimitSection {
+    fn read(&self, name: &str, problems: &mut Problems) -> Option<Limit> {
+        let key = key_kind(&self.key).ok_or_else(|| format!("{:?} is not a header name", self.key));
+        let key = problems.take(format!("limits.{name}.key"), key)?;
+        let fixed = match name {
+            CLIENT | FAILED_AUTHENTICATIONS => Some(KeyKind::ClientIp),
+            PRINCIPAL => Some(KeyKind::Principal),
+            _ => None,
+        };
+        if let Some(fixed) = fixed.filter(|fixed| *fixed != key) {
+            problems.add(format!("limits.{name}.key"), format!("of this limit is always {fixed}"));
+        }
+        problems.take(format!("limits.{name}"), Limit::new(name, key, self.limit, self.window.0))
+    }
+}
+
+fn key_kind(text: &str) -> Option<KeyKind> {
+    match text {
+        "client_ip" => Some(KeyKind::ClientIp),
+        "principal" => Some(KeyKind::Principal),
+        "rule" => Some(KeyKind::Rule),
+        _ => text.strip_prefix("header:")?.parse().ok().map(KeyKind::Header),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::problems;
+
+    #[test]
+    fn the_limits_of_every_request_count_what_they_are_named_after() {
+        let told = problems("limits: {client: {key: principal}, principal: {key: 'header:x'}}");
+        let lines: Vec<_> = told.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "limits.client.key: of this limit is always client_ip",
+                "limits.principal.key: of this limit is always principal",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_counted_is_told() {
+        let told = problems(
+            "limits: {'a b': {key: rule, limit: 1, window: 60s}, \
+             odd: {key: 'header:a b', limit: 1, window: 90ms}}",
+        );
+        let keys: Vec<_> = told.lines().filter_map(|line| line.split(": ").next()).collect();
+        assert_eq!(keys, ["limits.a b", "limits.odd.key"], "{told}");
+    }
+}
