@@ -119,12 +119,12 @@ pub fn written(
     lookup: expand::Lookup<'_>,
 ) -> Result<Option<String>, ConfigError> {
     let mut value = parse_yaml(&read(origin)?)?;
-    let Some(found) = value.pointer_mut(pointer).map(Value::take) else { return Ok(None) };
-    let mut found = found;
-    let mut problems = Vec::new();
+    let Some(mut found) = value.pointer_mut(pointer).map(Value::take) else { return Ok(None) };
+    let mut problems = Problems::default();
     expand::expand(&mut found, &Value::Null, lookup, &mut problems);
     // What is wrong with it is told with all the rest, when the file is loaded.
-    Ok(found.as_str().map(str::to_owned).filter(|_| problems.is_empty()))
+    let is_sound = problems.into_list().is_empty();
+    Ok(found.as_str().map(str::to_owned).filter(|_| is_sound))
 }
 
 /// The variables of this process.
