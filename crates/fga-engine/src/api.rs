@@ -18,14 +18,29 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
 
-use crate::api::reply::Failure;
 use crate::{Engine, EngineError, ErrorCode};
+use reply::Failure;
 
 /// OpenFGA's limit for a message: 512 * 1204 bytes.
 const MAX_BODY: usize = 512 * 1204;
 
 /// The API as a router; the caller decides where it listens and who may reach it. It
 /// asks for no credentials.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use fga_engine::{Engine, api};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let served = axum::serve(listener, api::router(Arc::new(Engine::default())));
+/// // Goes on until the program ends; here it is not even started.
+/// drop(served.into_future());
+/// # Ok(())
+/// # }
+/// ```
 pub fn router(engine: Arc<Engine>) -> Router {
     let store = Router::new()
         .route("/authorization-models", get(models::list).post(models::write))

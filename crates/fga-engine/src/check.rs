@@ -3,18 +3,17 @@
 //! The request is validated and turned into numbers here; `resolver` follows them.
 
 pub(crate) mod answer;
+pub(crate) mod condition;
 pub(crate) mod resolver;
 
-use crate::check::answer::Verdict;
-use crate::check::resolver::{Resolver, Subject};
-use crate::condition::{ConditionError, inline};
 use crate::error::EngineError;
-use crate::model::{Model, is_inline};
-use crate::name::UserRef;
+use crate::model::Model;
 use crate::snapshot::{Snapshot, View};
-use crate::tree::{Entry, Key};
+use crate::tree::Key;
 use crate::tuple::{Context, TupleKey};
 use crate::validity;
+use answer::Verdict;
+use resolver::{Resolver, Subject};
 
 const MAX_CONTEXTUAL: usize = 100;
 const UNKNOWN_OBJECT: u32 = u32::MAX;
@@ -23,8 +22,11 @@ const UNKNOWN_USER: u32 = u32::MAX - 1;
 /// One question, with what the caller adds to the stored tuples.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CheckRequest<'a> {
+    /// `kind:id`, `kind:id#relation` or `kind:*`.
     pub user: &'a str,
+    /// A relation of the object's type.
     pub relation: &'a str,
+    /// `kind:id`.
     pub object: &'a str,
     /// Treated as if they were stored.
     pub contextual_tuples: &'a [TupleKey],
@@ -48,10 +50,10 @@ pub(crate) fn check(
     add_contextual(model, &mut view, request.contextual_tuples, validity::TupleFault::in_check)?;
     // No tuple has these numbers, so unknown names need none of their own.
     let object = view.find(key.object_kind, key.object.id).unwrap_or(UNKNOWN_OBJECT);
-    let is_same = (key.object_kind, key.object.id) == (key.user_kind, id_of(&key.user));
+    let is_same = (key.object_kind, key.object.id) == (key.user_kind, key.user.id());
     let unknown = if is_same { UNKNOWN_OBJECT } else { UNKNOWN_USER };
     let subject = Subject {
-        object: view.find(key.user_kind, id_of(&key.user)).unwrap_or(unknown),
+        object: view.find(key.user_kind, key.user.id()).unwrap_or(unknown),
         kind: key.user_kind,
         relation: key.user_relation,
         facet: key.facet(),
@@ -79,46 +81,10 @@ pub(crate) fn add_contextual(
     for tuple in tuples {
         let resolved = validity::for_write(model, tuple).map_err(|fault| refuse(&fault, tuple))?;
         let object = view.name(resolved.object_kind, resolved.object.id);
-        let user = view.name(resolved.user_kind, id_of(&resolved.user));
+        let user = view.name(resolved.user_kind, resolved.user.id());
         let key = Key::new(object, resolved.relation.symbol, resolved.user_relation, user);
         view.add(key, tuple.condition.as_ref());
     }
     view.seal();
     Ok(())
-}
-
-pub(crate) const fn id_of<'a>(user: &UserRef<'a>) -> &'a str {
-    match user {
-        UserRef::Object(object) | UserRef::Userset(object, _) => object.id,
-        UserRef::Wildcard(_) => "*",
-    }
-}
-
-/// Evaluates the condition of a tuple; without one it holds.
-pub(crate) fn holds(
-    model: &Model,
-    view: &View<'_>,
-    entry: &Entry,
-    context: Option<&Context>,
-) -> Result<bool, Box<EngineError>> {
-    let Some(condition) = view.condition(entry) else {
-        return Ok(true);
-    };
-    let name = condition.name.as_str();
-    let tuple = view.display(entry);
-    let result = if is_inline(name) {
-        let compiled = inline::compile(&condition.context);
-        compiled.and_then(|compiled| {
-            let context = context.filter(|_| compiled.takes_parameters());
-            compiled.evaluate(&tuple, &Context::new(), context)
-        })
-    } else if let Some(compiled) = model.condition(name) {
-        compiled.evaluate(&tuple, &condition.context, context)
-    } else {
-        Err(ConditionError::NotFound { name: name.to_owned() })
-    };
-    result.map_err(|fault| {
-        let message = format!("failed to evaluate relationship condition: {fault}");
-        Box::new(EngineError::validation(message))
-    })
 }

@@ -9,6 +9,7 @@ pub(crate) mod check;
 pub(crate) mod decimal;
 pub(crate) mod functions;
 pub(crate) mod inline;
+pub(crate) mod kind;
 pub(crate) mod parameter;
 pub(crate) mod time;
 
@@ -17,17 +18,17 @@ use std::collections::BTreeMap;
 use cel::{Program, Value};
 use thiserror::Error;
 
-use crate::condition::check::Kind;
-use crate::condition::parameter::ParameterError;
-use crate::model::wire::{ConditionDefinition, ParameterType};
 use crate::tuple::Context;
+use crate::wire::{ConditionDefinition, ParameterType};
+use kind::Kind;
+use parameter::ParameterError;
 
 /// The reserved condition name whose expression stands in the tuple itself.
 pub(crate) const INLINE: &str = "$expression";
 
 /// Why a condition cannot be compiled or evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ConditionError {
+pub(crate) enum ConditionError {
     #[error("failed to compile expression on condition '{name}' - {cause}")]
     Compilation { name: String, cause: String },
     #[error("parameter type error on condition '{name}' - no parameters defined for the condition")]
@@ -156,6 +157,11 @@ impl Condition {
             })
             .collect()
     }
+}
+
+/// Whether a condition name is the reserved one.
+pub(crate) fn is_inline(condition: &str) -> bool {
+    condition == INLINE
 }
 
 #[cfg(test)]

@@ -4,40 +4,38 @@
 //! the rest of a line after ` #`. Module files (`module`, `extend`) are not read: they
 //! only make sense together, and the JSON of the merged model is accepted instead.
 
+mod error;
 mod lexer;
 mod parser;
 mod rewrite;
 
-use thiserror::Error;
+pub use error::{DslError, DslProblem};
 
-use crate::model::wire::AuthorizationModel;
-
-/// Where and why a model's text cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("line {line}: {problem}")]
-pub struct DslError {
-    /// Counted from 1.
-    pub line: usize,
-    pub problem: DslProblem,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum DslProblem {
-    #[error("expected {expected}, found {found}")]
-    Unexpected { expected: &'static str, found: String },
-    #[error("'{name}' is already defined in '{place}'")]
-    Duplicate { name: String, place: String },
-    #[error("operators cannot be mixed without parentheses")]
-    MixedOperators,
-    #[error("a type restriction must come first")]
-    LateRestriction,
-    #[error("parentheses are nested too deeply")]
-    TooDeep,
-    #[error("modules must be merged before they are loaded")]
-    Module,
-}
+use crate::wire::AuthorizationModel;
 
 /// Reads a model.
+///
+/// ```
+/// use fga_engine::dsl;
+///
+/// let model = dsl::parse("
+/// model
+///   schema 1.1
+/// type user
+/// type document
+///   relations
+///     define owner: [user]
+///     define viewer: [user with in_office] or owner
+/// condition in_office(address: ipaddress) {
+///   address.in_cidr('10.0.0.0/8')
+/// }
+/// ")?;
+/// assert_eq!(model.type_definitions.len(), 2);
+///
+/// let error = dsl::parse("model\n  schema 1.1\ntype user\n  relations\n    define a: b or c and d").unwrap_err();
+/// assert_eq!(error.to_string(), "line 5: operators cannot be mixed without parentheses");
+/// # Ok::<(), dsl::DslError>(())
+/// ```
 ///
 /// # Errors
 /// [`DslError`] for the first place that cannot be read. Whether the model makes sense

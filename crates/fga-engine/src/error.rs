@@ -6,6 +6,7 @@ use thiserror::Error;
 ///
 /// The names are part of OpenFGA's HTTP contract, the numbers of its gRPC contract
 /// (`openfga/api`, `errors_ignore.proto`).
+#[expect(missing_docs, reason = "the names are OpenFGA's, which documents them")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
     ValidationError,
@@ -38,19 +39,16 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// The value of `code` in an error body.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.row().1
     }
 
     /// The numeric code of the gRPC API.
-    #[must_use]
     pub const fn number(self) -> u16 {
         self.row().0
     }
 
     /// The HTTP status that OpenFGA sends with this code.
-    #[must_use]
     pub const fn http_status(self) -> u16 {
         match self.row().0 {
             10 => 409,
@@ -100,7 +98,9 @@ impl ErrorCode {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}: {message}", code.as_str())]
 pub struct EngineError {
+    /// What programs go by.
     pub code: ErrorCode,
+    /// What people read; OpenFGA's, word by word, as far as clients could depend on it.
     pub message: String,
 }
 
@@ -123,6 +123,20 @@ impl EngineError {
 
     pub(crate) fn deadline_exceeded() -> Self {
         Self::new(ErrorCode::DeadlineExceeded, "Request Deadline Exceeded")
+    }
+
+    pub(crate) fn model_not_found(id: &str) -> Self {
+        let message = format!("Authorization Model '{id}' not found");
+        Self::new(ErrorCode::AuthorizationModelNotFound, message)
+    }
+
+    pub(crate) fn no_model(store: &str) -> Self {
+        let message = format!("No authorization models found for store '{store}'");
+        Self::new(ErrorCode::LatestAuthorizationModelNotFound, message)
+    }
+
+    pub(crate) fn invalid_token() -> Self {
+        Self::new(ErrorCode::InvalidContinuationToken, "Invalid continuation token")
     }
 
     pub(crate) fn type_not_found(kind: &str) -> Self {

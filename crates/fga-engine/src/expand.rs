@@ -6,23 +6,51 @@ use serde_json::{Value, json};
 
 use crate::check;
 use crate::error::EngineError;
-use crate::model::wire::Userset;
 use crate::model::{Facet, Model, Relation};
 use crate::name::{self, ObjectRef};
 use crate::snapshot::{Members, View};
 use crate::store::Store;
 use crate::tuple::TupleKey;
 use crate::validity::{self, TupleFault};
+use crate::wire::Userset;
+
+/// What is expanded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ExpandRequest<'a> {
+    /// `kind:id`.
+    pub object: &'a str,
+    /// A relation of the object's type.
+    pub relation: &'a str,
+    /// Treated as if they were stored.
+    pub contextual_tuples: &'a [TupleKey],
+}
 
 impl Store {
-    /// The API's `tree`.
-    pub(crate) fn expand(
+    /// The `tree` of OpenFGA's API in its JSON: why a relation holds, one level deep.
+    ///
+    /// ```
+    /// # use fga_engine::{Engine, ExpandRequest, TupleKey, dsl};
+    /// # let store = Engine::default().create_store("documents");
+    /// # store.write_model(dsl::parse("model\n  schema 1.1\ntype user\ntype document\n  relations\n    define viewer: [user]")?)?;
+    /// store.load_tuples(vec![TupleKey::new("document:plan", "viewer", "user:anne")])?;
+    /// let request = ExpandRequest {
+    ///     object: "document:plan",
+    ///     relation: "viewer",
+    ///     ..ExpandRequest::default()
+    /// };
+    /// let tree = store.expand(None, &request)?;
+    /// assert_eq!(tree["root"]["leaf"]["users"]["users"][0], "user:anne");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// OpenFGA's code and message: no such type, relation or model, or an object that is none.
+    pub fn expand(
         &self,
         model: Option<&str>,
-        object: &str,
-        relation: &str,
-        contextual_tuples: &[TupleKey],
+        request: &ExpandRequest<'_>,
     ) -> Result<Value, EngineError> {
+        let ExpandRequest { object, relation, contextual_tuples } = *request;
         let model = self.model(model)?;
         let snapshot = self.snapshot();
         let mut view = View::new(&snapshot);
@@ -64,7 +92,7 @@ impl Expansion<'_> {
             return json!({ "name": name, "leaf": { "computed": { "userset": userset } } });
         }
         if let Some(ttu) = &rewrite.tuple_to_userset {
-            let relation = |part: &Option<super::model::wire::ObjectRelation>| {
+            let relation = |part: &Option<crate::wire::ObjectRelation>| {
                 part.as_ref().map_or_else(String::new, |part| part.relation.clone())
             };
             let (tupleset, computed) = (relation(&ttu.tupleset), relation(&ttu.computed_userset));

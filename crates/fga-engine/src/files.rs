@@ -11,11 +11,12 @@ use thiserror::Error;
 
 use crate::dsl::{self, DslError};
 use crate::error::EngineError;
-use crate::model::wire::AuthorizationModel;
 use crate::tuple::TupleKey;
+use crate::wire::AuthorizationModel;
 use crate::{Engine, Store};
 
 /// Why a file cannot be loaded.
+#[expect(missing_docs, reason = "each says in its message what it is")]
 #[derive(Debug, Error)]
 pub enum LoadError {
     #[error("{path}: {cause}")]
@@ -34,11 +35,14 @@ pub enum LoadError {
     Refused { path: PathBuf, cause: EngineError },
 }
 
-/// What a file brings: a model, tuples, or both.
+/// What a file brings: a model, and the tuples of a store file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Loaded {
+    /// What a store file calls itself.
     pub name: Option<String>,
+    /// Not validated yet.
     pub model: AuthorizationModel,
+    /// Of the store file and of all files that it names.
     pub tuples: Vec<TupleKey>,
 }
 
@@ -56,6 +60,16 @@ struct StoreFile {
 
 impl Engine {
     /// Creates a store from a model file (`.fga`, `.json`) or a store file (`.fga.yaml`).
+    ///
+    /// ```no_run
+    /// use std::path::Path;
+    ///
+    /// use fga_engine::Engine;
+    ///
+    /// let store = Engine::default().load_file(Path::new("permissions.fga.yaml"))?;
+    /// println!("{} tuples", store.len());
+    /// # Ok::<(), fga_engine::files::LoadError>(())
+    /// ```
     ///
     /// # Errors
     /// [`LoadError`] names the file that is to blame.
@@ -77,6 +91,32 @@ impl Engine {
 }
 
 /// Reads a model file or a store file with everything it refers to.
+///
+/// ```
+/// use fga_engine::files;
+///
+/// # let folder = std::env::temp_dir().join(format!("fga-load-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// let path = folder.join("permissions.fga.yaml");
+/// std::fs::write(&path, "
+/// name: documents
+/// model: |
+///   model
+///     schema 1.1
+///   type user
+///   type document
+///     relations
+///       define viewer: [user]
+/// tuples:
+///   - user: user:anne
+///     relation: viewer
+///     object: document:plan
+/// ")?;
+/// let loaded = files::load(&path)?;
+/// assert_eq!((loaded.name.as_deref(), loaded.tuples.len()), (Some("documents"), 1));
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`LoadError`] names the file that is to blame.
@@ -118,6 +158,20 @@ fn parse_model(path: &Path, text: &str) -> Result<AuthorizationModel, LoadError>
 }
 
 /// Reads tuples from a `.yaml`, `.json`, `.jsonl` or `.csv` file.
+///
+/// ```
+/// use fga_engine::{TupleKey, files};
+///
+/// # let folder = std::env::temp_dir().join(format!("fga-tuples-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// let path = folder.join("tuples.csv");
+/// let table = "user_type,user_id,relation,object_type,object_id\nuser,anne,viewer,document,plan\n";
+/// std::fs::write(&path, table)?;
+/// let tuples = files::load_tuples(&path)?;
+/// assert_eq!(tuples, [TupleKey::new("document:plan", "viewer", "user:anne")]);
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`LoadError`] names the file.

@@ -18,22 +18,50 @@ use crate::tuple::{Context, TupleKey};
 use crate::validity::{self, ResolvedUser, TupleFault};
 
 /// OpenFGA's `--listObjects-max-results`.
-pub(crate) const MAX_RESULTS: usize = 1000;
+const MAX_RESULTS: usize = 1000;
 
+/// Whose objects are asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ListObjectsRequest<'a> {
+    /// The objects' type.
     pub kind: &'a str,
+    /// What the user must have with them.
     pub relation: &'a str,
+    /// `kind:id`, `kind:id#relation` or `kind:*`.
     pub user: &'a str,
+    /// Treated as if they were stored.
     pub contextual_tuples: &'a [TupleKey],
+    /// Parameters of conditions; those of a tuple win over them.
     pub context: Option<&'a Context>,
 }
 
 impl Store {
     /// Objects (`kind:id`) in no particular order, at most 1,000.
     ///
+    /// ```
+    /// # use fga_engine::{Engine, ListObjectsRequest, TupleKey, dsl};
+    /// # let store = Engine::default().create_store("documents");
+    /// # store.write_model(dsl::parse("model\n  schema 1.1\ntype user\ntype document\n  relations\n    define viewer: [user, user:*]")?)?;
+    /// store.load_tuples(vec![
+    ///     TupleKey::new("document:plan", "viewer", "user:anne"),
+    ///     TupleKey::new("document:news", "viewer", "user:*"),
+    ///     TupleKey::new("document:diary", "viewer", "user:bob"),
+    /// ])?;
+    /// let request = ListObjectsRequest {
+    ///     kind: "document",
+    ///     relation: "viewer",
+    ///     user: "user:anne",
+    ///     ..ListObjectsRequest::default()
+    /// };
+    /// let mut objects = store.list_objects(None, &request)?;
+    /// objects.sort();
+    /// assert_eq!(objects, ["document:news", "document:plan"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// OpenFGA's code and message.
+    /// OpenFGA's code and message, as for [`check`](Self::check). A search that takes too long is none: what
+    /// was found by then is the answer.
     pub fn list_objects(
         &self,
         model: Option<&str>,
@@ -49,7 +77,7 @@ impl Store {
                 EngineError::validation(format!("invalid 'user' value: {fault}"))
             })?;
         let kind = snapshot.symbols.find_kind(request.kind).unwrap_or(u32::MAX);
-        let object = view.name(user_kind, check::id_of(&user));
+        let object = view.name(user_kind, user.id());
         let facet = validity::facet(&user, user_relation);
         let subject = Subject { object, kind: user_kind, relation: user_relation, facet, label };
         let candidates = candidates(&view, kind, &user, subject);

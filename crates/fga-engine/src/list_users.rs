@@ -9,56 +9,77 @@ use std::collections::BTreeMap;
 
 use crate::check;
 use crate::error::EngineError;
-use crate::list_users::expansion::{Expansion, Found};
 use crate::model::{Model, Relation};
 use crate::name::{ObjectRef, UserRef};
 use crate::snapshot::View;
 use crate::store::Store;
 use crate::tuple::{Context, TupleKey};
 use crate::validity::TupleFault;
+use expansion::{Expansion, Found};
 
 const MAX_RESULTS: usize = 1000;
 
 /// Users of a type, or of a userset type if `relation` is set.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UserFilter<'a> {
+    /// The users' type.
     pub kind: &'a str,
+    /// The userset's relation.
     pub relation: Option<&'a str>,
 }
 
+/// Which users are asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ListUsersRequest<'a> {
+    /// The object's type.
     pub object_kind: &'a str,
+    /// The object's id, without its type.
     pub object_id: &'a str,
+    /// What they must have with the object.
     pub relation: &'a str,
+    /// Of which kind they must be.
     pub filter: UserFilter<'a>,
+    /// Treated as if they were stored.
     pub contextual_tuples: &'a [TupleKey],
+    /// Parameters of conditions; those of a tuple win over them.
     pub context: Option<&'a Context>,
 }
 
 /// A user that was found.
+#[expect(missing_docs, reason = "the parts of a user are called alike everywhere")]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ListedUser {
-    Object {
-        kind: String,
-        id: String,
-    },
-    Userset {
-        kind: String,
-        id: String,
-        relation: String,
-    },
+    /// `kind:id`.
+    Object { kind: String, id: String },
+    /// `kind:id#relation`.
+    Userset { kind: String, id: String, relation: String },
     /// Everybody of the type.
-    Wildcard {
-        kind: String,
-    },
+    Wildcard { kind: String },
 }
 
 impl Store {
     /// At most 1,000 users, in no particular order.
     ///
+    /// ```
+    /// # use fga_engine::{Engine, ListUsersRequest, ListedUser, TupleKey, UserFilter, dsl};
+    /// # let store = Engine::default().create_store("documents");
+    /// # store.write_model(dsl::parse("model\n  schema 1.1\ntype user\ntype document\n  relations\n    define viewer: [user]")?)?;
+    /// store.load_tuples(vec![TupleKey::new("document:plan", "viewer", "user:anne")])?;
+    /// let request = ListUsersRequest {
+    ///     object_kind: "document",
+    ///     object_id: "plan",
+    ///     relation: "viewer",
+    ///     filter: UserFilter { kind: "user", relation: None },
+    ///     ..ListUsersRequest::default()
+    /// };
+    /// let anne = ListedUser::Object { kind: "user".to_owned(), id: "anne".to_owned() };
+    /// assert_eq!(store.list_users(None, &request)?, [anne]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// OpenFGA's code and message.
+    /// OpenFGA's code and message, as for [`check`](Self::check). A search that takes too long is none: what
+    /// was found by then is the answer.
     pub fn list_users(
         &self,
         model: Option<&str>,

@@ -8,84 +8,25 @@ pub(crate) mod error;
 pub(crate) mod limits;
 pub(crate) mod lookup;
 pub(crate) mod reach;
+pub(crate) mod relation;
 pub(crate) mod validate;
-pub mod wire;
+pub(crate) mod walk;
 
-use crate::model::lookup::Lookup;
+pub(crate) use relation::{Facet, Relation, Rewrite};
+
 use ahash::AHashMap;
 
-use crate::condition::{Condition, ConditionError, INLINE};
+use crate::condition::{Condition, ConditionError};
 use crate::error::EngineError;
-pub use crate::model::error::ModelError;
-use crate::model::reach::Reach;
-use crate::model::wire::{AuthorizationModel, RelationReference, Userset};
 use crate::name::{ObjectRef, UserRef};
 use crate::symbols::Symbols;
+use crate::wire::{AuthorizationModel, RelationReference, TypeDefinition, Userset};
+use error::ModelError;
+use lookup::Lookup;
+use reach::Reach;
+use relation::{RelationIndex, Restriction, TypeInfo};
 
-pub(crate) type RelationIndex = usize;
-
-/// Who may stand in a tuple of a relation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Facet {
-    Object,
-    Wildcard,
-    /// The symbol of the userset's relation.
-    Userset(u32),
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Restriction {
-    pub kind: u32,
-    pub facet: Facet,
-    pub condition: Option<Box<str>>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Rewrite {
-    This,
-    Computed(RelationIndex),
-    /// The symbol of the tupleset relation, and by type symbol what to ask there. Types
-    /// that lack the relation are not listed.
-    TupleToUserset {
-        tupleset: RelationIndex,
-        computed: Vec<(u32, RelationIndex)>,
-    },
-    Union(Vec<Self>),
-    Intersection(Vec<Self>),
-    /// Base and subtract.
-    Difference(Box<(Self, Self)>),
-}
-
-#[derive(Debug)]
-pub(crate) struct Relation {
-    pub kind: Box<str>,
-    pub name: Box<str>,
-    pub symbol: u32,
-    pub index: RelationIndex,
-    pub rewrite: Rewrite,
-    pub restrictions: Vec<Restriction>,
-    pub is_tupleset: bool,
-}
-
-impl Relation {
-    pub(crate) fn allows(&self, kind: u32, facet: Facet) -> bool {
-        self.restrictions.iter().any(|r| r.kind == kind && r.facet == facet)
-    }
-
-    pub(crate) fn takes_usersets(&self) -> bool {
-        self.restrictions.iter().any(|r| matches!(r.facet, Facet::Userset(_)))
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct TypeInfo {
-    pub symbol: u32,
-    /// Place in the model's graph.
-    pub label: usize,
-    pub relations: Lookup<RelationIndex>,
-}
-
-/// A model that passed validation.
+/// A model that passed validation, as [`Store::model`](crate::Store::model) has it.
 pub struct Model {
     definition: AuthorizationModel,
     types: Lookup<TypeInfo>,
@@ -128,7 +69,7 @@ impl Model {
         model.declare(&definition, symbols);
         model.define(&definition, symbols)?;
         model.mark_tuplesets();
-        model.reach = Reach::of(&model);
+        model.reach = Reach::of(&model.types, &model.relations, &model.by_symbols);
         model.definition = definition;
         Ok(model)
     }
@@ -241,21 +182,14 @@ impl Model {
         }
     }
 
-    #[must_use]
+    /// A ULID, the newest model's the greatest.
     pub fn id(&self) -> &str {
         &self.definition.id
     }
 
     /// The model as it was written.
-    #[must_use]
     pub const fn definition(&self) -> &AuthorizationModel {
         &self.definition
-    }
-
-    /// Whether the model has a relation of that name on that type.
-    #[must_use]
-    pub fn has_relation(&self, kind: &str, relation: &str) -> bool {
-        self.index_of(kind, relation).is_some()
     }
 
     pub(crate) fn kind(&self, name: &str) -> Option<&TypeInfo> {
@@ -264,14 +198,6 @@ impl Model {
 
     fn index_of(&self, kind: &str, relation: &str) -> Option<RelationIndex> {
         self.types.get(kind)?.relations.get(relation).copied()
-    }
-
-    pub(crate) fn relations(&self) -> &[Relation] {
-        &self.relations
-    }
-
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = &TypeInfo> {
-        self.types.values()
     }
 
     pub(crate) fn relation(&self, index: RelationIndex) -> Option<&Relation> {
@@ -325,9 +251,7 @@ impl Model {
     }
 }
 
-fn references_of<'d>(
-    kind: &'d wire::TypeDefinition,
-) -> impl Fn(&str) -> &'d [RelationReference] + Copy {
+fn references_of<'d>(kind: &'d TypeDefinition) -> impl Fn(&str) -> &'d [RelationReference] + Copy {
     move |relation| {
         let metadata = kind.metadata.as_ref().and_then(|m| m.relations.get(relation));
         metadata.map_or(&[][..], |m| &m.directly_related_user_types)
@@ -358,9 +282,4 @@ fn collect_tuplesets(rewrite: &Rewrite, found: &mut Vec<RelationIndex>) {
             collect_tuplesets(&operands.1, found);
         }
     }
-}
-
-/// Whether a condition name is the reserved one whose expression stands in the tuple.
-pub(crate) fn is_inline(condition: &str) -> bool {
-    condition == INLINE
 }

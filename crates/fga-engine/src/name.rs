@@ -1,15 +1,23 @@
 //! The grammar of objects, relations and users (`openfga/pkg/tuple`).
 
+/// Classes of bytes, as bits.
+const REFUSED: u8 = 1;
+const COLON: u8 = 2;
+const SUSPECT: u8 = 4;
+
 /// `kind:id`, where `id` may be `*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectRef<'a> {
+    /// The type.
     pub kind: &'a str,
+    /// What identifies it among those of its type.
     pub id: &'a str,
 }
 
 /// A user as it stands in a tuple or a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserRef<'a> {
+    /// `kind:id`: one of that type.
     Object(ObjectRef<'a>),
     /// `kind:*`: everybody of that type.
     Wildcard(&'a str),
@@ -18,7 +26,7 @@ pub enum UserRef<'a> {
 }
 
 impl<'a> UserRef<'a> {
-    #[must_use]
+    /// The type.
     pub fn kind(&self) -> &'a str {
         match self {
             Self::Object(object) | Self::Userset(object, _) => object.kind,
@@ -26,9 +34,16 @@ impl<'a> UserRef<'a> {
         }
     }
 
+    /// What identifies the user among those of its type; `*` for everybody.
+    pub const fn id(&self) -> &'a str {
+        match self {
+            Self::Object(object) | Self::Userset(object, _) => object.id,
+            Self::Wildcard(_) => "*",
+        }
+    }
+
     /// Accepts exactly what OpenFGA accepts as a user with a type; `None` for the rest,
     /// the untyped `*` included.
-    #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         if let Some(object) = ObjectRef::parse(text) {
             return Some(match object.id {
@@ -43,7 +58,6 @@ impl<'a> UserRef<'a> {
 impl<'a> ObjectRef<'a> {
     /// One colon that is not the first character, something after it, and neither `#`,
     /// space nor control character anywhere.
-    #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let bytes = text.as_bytes();
         let colon = bytes.iter().position(|byte| *byte == b':').filter(|at| *at > 0)?;
@@ -57,10 +71,6 @@ impl<'a> ObjectRef<'a> {
         is_plain.then_some(Self { kind, id })
     }
 }
-
-const REFUSED: u8 = 1;
-const COLON: u8 = 2;
-const SUSPECT: u8 = 4;
 
 const fn class(byte: u8) -> u8 {
     match byte {
@@ -80,35 +90,30 @@ fn parse_userset(text: &str) -> Option<UserRef<'_>> {
 }
 
 /// Whether `text` may name a relation.
-#[must_use]
-pub fn is_relation(text: &str) -> bool {
+pub(crate) fn is_relation(text: &str) -> bool {
     !text.is_empty() && !text.contains(['#', ':', '@', ' ']) && !has_control(text)
 }
 
 /// Whether OpenFGA calls the user well-formed at all: it also lets untyped users pass
 /// this first test, with another message later.
-#[must_use]
-pub fn is_user(text: &str) -> bool {
+pub(crate) fn is_user(text: &str) -> bool {
     let untyped = !text.is_empty() && !text.contains(['#', ':', ' ']) && !has_control(text);
     untyped || UserRef::parse(text).is_some()
 }
 
 /// Control characters (Unicode `Cc`) are refused in every string, because they reach
 /// logs and cache keys.
-#[must_use]
-pub fn has_control(text: &str) -> bool {
+pub(crate) fn has_control(text: &str) -> bool {
     text.chars().any(char::is_control)
 }
 
 /// Splits at the first colon; without one the type is empty.
-#[must_use]
-pub fn split_object(object: &str) -> (&str, &str) {
+pub(crate) fn split_object(object: &str) -> (&str, &str) {
     object.split_once(':').unwrap_or(("", object))
 }
 
 /// Splits at the last `#`; without one the relation is empty.
-#[must_use]
-pub fn split_userset(user: &str) -> (&str, &str) {
+pub(crate) fn split_userset(user: &str) -> (&str, &str) {
     user.rsplit_once('#').unwrap_or((user, ""))
 }
 

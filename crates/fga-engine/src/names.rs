@@ -3,11 +3,9 @@
 //! Readers never wait: records are set once, and the hash table is an array of atomic
 //! words. One writer at a time adds names (the store's write lock sees to that).
 
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
 use compact_str::CompactString;

@@ -3,6 +3,25 @@
 //! The file is written beside the old one and then takes its place, so a crash leaves
 //! either the old state or the new one. The list of changes is not kept, but their
 //! numbering goes on, so that continuation tokens stay valid.
+//!
+//! ```
+//! use fga_engine::{Engine, TupleKey, dsl};
+//!
+//! # let folder = std::env::temp_dir().join(format!("fga-save-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! let path = folder.join("state.json");
+//! let engine = Engine::default();
+//! let store = engine.create_store("documents");
+//! # store.write_model(dsl::parse("model\n  schema 1.1\ntype user\ntype document\n  relations\n    define viewer: [user]")?)?;
+//! store.load_tuples(vec![TupleKey::new("document:plan", "viewer", "user:anne")])?;
+//! engine.save(&path)?;
+//!
+//! let restored = Engine::default();
+//! restored.restore(&path)?;
+//! assert_eq!(restored.find_store(store.id()).map(|store| store.len()), Some(1));
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
@@ -12,16 +31,17 @@ use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::error::EngineError;
-use crate::model::wire::AuthorizationModel;
 use crate::snapshot::Snapshot;
 use crate::tree::Key;
 use crate::tuple::TupleKey;
+use crate::wire::AuthorizationModel;
 use crate::{Engine, Store};
 
 /// Layout of the file; another number is not read.
 const VERSION: u32 = 1;
 
 /// Why the engine's state cannot be saved or restored.
+#[expect(missing_docs, reason = "each says in its message what it is")]
 #[derive(Debug, Error)]
 pub enum PersistError {
     #[error(transparent)]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::models::Models;
 use crate::name::{ObjectRef, UserRef};
 use crate::names::{Arena, Names};
-use crate::store::Models;
 use crate::symbols::Symbols;
 use crate::tree::{Entries, Entry, Key, Tree};
 use crate::tuple::{RelationshipCondition, TupleKey};

@@ -3,25 +3,27 @@
 //! Readers load a version and never wait. Writers take turns, build the next version
 //! beside the current one, and publish it whole, so nobody sees half a write.
 
+pub(crate) mod change_log;
 pub(crate) mod changes;
+mod conditions;
 pub(crate) mod read;
 mod sweep;
 pub(crate) mod write;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use ahash::AHashMap;
 use arc_swap::{ArcSwap, Guard};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::check::{self, CheckRequest};
 use crate::clock::Clock;
 use crate::error::{EngineError, ErrorCode};
-use crate::model::wire::AuthorizationModel;
 use crate::model::{Model, limits};
 use crate::snapshot::Snapshot;
-use crate::store::changes::ChangeLog;
-use crate::store::write::Writer;
+use crate::wire::AuthorizationModel;
+use change_log::ChangeLog;
+use conditions::Conditions;
 
 /// One of the engine's stores. Cheap to share, safe to use from everywhere.
 pub struct Store {
@@ -32,7 +34,7 @@ pub struct Store {
     clock: Clock,
     snapshot: ArcSwap<Snapshot>,
     changes: Mutex<ChangeLog>,
-    writer: Mutex<Writer>,
+    writer: Mutex<Conditions>,
     revisions: watch::Sender<u64>,
 }
 
@@ -45,13 +47,6 @@ impl std::fmt::Debug for Store {
     }
 }
 
-#[derive(Default, Clone)]
-pub(crate) struct Models {
-    by_id: AHashMap<String, Arc<Model>>,
-    /// Oldest first.
-    pub(crate) order: Vec<Arc<Model>>,
-}
-
 impl Store {
     pub(crate) fn new(id: String, name: String, created: u64, clock: Clock) -> Self {
         Self {
@@ -61,55 +56,90 @@ impl Store {
             clock,
             snapshot: ArcSwap::from_pointee(Snapshot::new()),
             changes: Mutex::new(ChangeLog::default()),
-            writer: Mutex::new(Writer::default()),
+            writer: Mutex::new(Conditions::default()),
             revisions: watch::Sender::new(0),
         }
     }
 
-    #[must_use]
+    /// A ULID.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    #[must_use]
+    /// What it was called when it was created; names need not differ.
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Milliseconds since the Unix epoch.
-    #[must_use]
     pub const fn created(&self) -> u64 {
         self.created
     }
 
     /// How many tuples the store holds.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.snapshot.load().tuples.len()
     }
 
-    #[must_use]
+    /// Whether it holds no tuple.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Grows by one with every write that changed a tuple. An answer that was computed
     /// at revision `r` is current as long as this still says `r`.
-    #[must_use]
     pub fn revision(&self) -> u64 {
         self.snapshot.load().revision
     }
 
-    /// Announces every new [`revision`](Self::revision).
-    #[must_use]
+    /// Announces every new [`revision`](Self::revision): whoever remembers answers learns when they are old.
+    ///
+    /// ```
+    /// # use fga_engine::{Engine, TupleKey, WriteRequest, dsl};
+    /// # let store = Engine::default().create_store("documents");
+    /// # store.write_model(dsl::parse("model\n  schema 1.1\ntype user\ntype document\n  relations\n    define viewer: [user]")?)?;
+    /// let mut revisions = store.subscribe();
+    /// store.load_tuples(vec![TupleKey::new("document:plan", "viewer", "user:anne")])?;
+    /// assert!(revisions.has_changed()?);
+    /// assert_eq!(*revisions.borrow_and_update(), store.revision());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.revisions.subscribe()
     }
 
-    /// Answers a check with a pinned model, or with the latest one.
+    /// Does the user have the relation with the object? Asked under the model of that id, or under the
+    /// latest one.
+    ///
+    /// ```
+    /// # use fga_engine::{CheckRequest, Engine, TupleKey, dsl};
+    /// # let store = Engine::default().create_store("documents");
+    /// store.write_model(dsl::parse("
+    /// model
+    ///   schema 1.1
+    /// type user
+    /// type group
+    ///   relations
+    ///     define member: [user]
+    /// type document
+    ///   relations
+    ///     define viewer: [user, group#member]
+    /// ")?)?;
+    /// store.load_tuples(vec![
+    ///     TupleKey::new("group:staff", "member", "user:anne"),
+    ///     TupleKey::new("document:plan", "viewer", "group:staff#member"),
+    /// ])?;
+    /// let (relation, object) = ("viewer", "document:plan");
+    /// let of = |user| CheckRequest { user, relation, object, ..CheckRequest::default() };
+    /// assert!(store.check(None, &of("user:anne"))?);
+    /// assert!(!store.check(None, &of("user:bob"))?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// OpenFGA's code and message, among them a missing condition parameter.
+    /// OpenFGA's code and message: a type or relation that the model lacks, a text that is no user or no
+    /// object, a condition's parameter that is missing, a search that is too deep or takes too long. An
+    /// error is neither "yes" nor "no".
     pub fn check(
         &self,
         model: Option<&str>,
@@ -121,6 +151,29 @@ impl Store {
     }
 
     /// Validates a model and makes it the latest one; returns its id.
+    ///
+    /// Tuples outlive models: those that the new one does not allow stay, and count for nothing.
+    ///
+    /// ```
+    /// # use fga_engine::{Engine, dsl};
+    /// # let store = Engine::default().create_store("documents");
+    /// let model = "
+    /// model
+    ///   schema 1.1
+    /// type user
+    /// type document
+    ///   relations
+    ///     define owner: [user]
+    ///     define viewer: [user] or owner
+    /// ";
+    /// let id = store.write_model(dsl::parse(model)?)?;
+    /// assert_eq!(store.model(None)?.id(), id);
+    ///
+    /// let undefined = "model\n  schema 1.1\ntype user\ntype document\n  relations\n    define viewer: editor";
+    /// let refused = store.write_model(dsl::parse(undefined)?).unwrap_err();
+    /// assert_eq!(refused.code.as_str(), "invalid_authorization_model");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// OpenFGA's code and message for the first rule that the model breaks.
@@ -138,9 +191,7 @@ impl Store {
         let model = Arc::new(model.map_err(|fault| {
             EngineError::new(ErrorCode::InvalidAuthorizationModel, fault.to_string())
         })?);
-        let models = Arc::make_mut(&mut snapshot.models);
-        models.by_id.insert(model.id().to_owned(), Arc::clone(&model));
-        models.order.push(model);
+        Arc::make_mut(&mut snapshot.models).add(model);
         self.snapshot.store(Arc::new(snapshot));
         Ok(())
     }
@@ -154,38 +205,19 @@ impl Store {
     }
 
     /// All models, oldest first.
-    #[must_use]
     pub fn models(&self) -> Vec<Arc<Model>> {
-        self.snapshot().models.order.clone()
+        self.snapshot().models.all().to_vec()
     }
 
     pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
     }
 
-    fn take_turn(&self) -> MutexGuard<'_, Writer> {
-        // A writer that panicked published nothing, so the state behind the lock is whole.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take_turn(&self) -> MutexGuard<'_, Conditions> {
+        self.writer.lock()
     }
 
     fn change_log(&self) -> MutexGuard<'_, ChangeLog> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changes.lock()
     }
-}
-
-impl Models {
-    fn find(&self, store: &str, id: Option<&str>) -> Result<&Arc<Model>, EngineError> {
-        match id {
-            Some(id) if !id.is_empty() => self.by_id.get(id).ok_or_else(|| model_not_found(id)),
-            _ => self.order.last().ok_or_else(|| {
-                let message = format!("No authorization models found for store '{store}'");
-                EngineError::new(ErrorCode::LatestAuthorizationModelNotFound, message)
-            }),
-        }
-    }
-}
-
-pub(crate) fn model_not_found(id: &str) -> EngineError {
-    let message = format!("Authorization Model '{id}' not found");
-    EngineError::new(ErrorCode::AuthorizationModelNotFound, message)
 }

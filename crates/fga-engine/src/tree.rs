@@ -6,9 +6,9 @@
 
 mod key;
 
-use std::sync::Arc;
-
 pub(crate) use key::{Entry, Key};
+
+use std::sync::Arc;
 
 const LEAF: usize = 32;
 const BRANCH: usize = 256;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::wire::default_on_null;
+use crate::wire::default_on_null;
 
 /// A condition's parameters, as JSON.
 pub type Context = Map<String, Value>;
@@ -12,12 +12,16 @@ pub type Context = Map<String, Value>;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TupleKey {
+    /// `kind:id`, `kind:id#relation` or `kind:*`.
     #[serde(deserialize_with = "default_on_null")]
     pub user: String,
+    /// A relation of the object's type.
     #[serde(deserialize_with = "default_on_null")]
     pub relation: String,
+    /// `kind:id`.
     #[serde(deserialize_with = "default_on_null")]
     pub object: String,
+    /// Without one it always counts.
     pub condition: Option<RelationshipCondition>,
 }
 
@@ -25,14 +29,16 @@ pub struct TupleKey {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RelationshipCondition {
+    /// A condition of the model.
     #[serde(deserialize_with = "default_on_null")]
     pub name: String,
+    /// What the tuple fixes; a request brings the rest.
     #[serde(deserialize_with = "default_on_null")]
     pub context: Context,
 }
 
 impl TupleKey {
-    #[must_use]
+    /// Without a condition; in the order in which models are read: the object's relation is the user's.
     pub fn new(object: &str, relation: &str, user: &str) -> Self {
         Self {
             user: user.to_owned(),

@@ -5,15 +5,15 @@
 
 use thiserror::Error;
 
-use crate::condition::{ConditionError, inline};
+use crate::condition::{ConditionError, inline, is_inline};
 use crate::error::{EngineError, ErrorCode};
-use crate::model::{Facet, Model, Relation, is_inline};
+use crate::model::{Facet, Model, Relation};
 use crate::name::{self, ObjectRef, UserRef, has_control};
 use crate::tuple::{Context, RelationshipCondition, TupleKey};
 
 /// Why the parts of a tuple key do not fit the model.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum KeyFault {
+pub(crate) enum KeyFault {
     #[error("the 'user' field is malformed")]
     MalformedUser,
     #[error(
@@ -34,7 +34,7 @@ pub enum KeyFault {
 
 /// Why a well-formed tuple may not be written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum TupleFault {
+pub(crate) enum TupleFault {
     #[error(transparent)]
     Key(#[from] KeyFault),
     #[error("unexpected user '{user}' with tupleset relation '{kind}#{relation}'")]

@@ -2,7 +2,7 @@
 //! A model as JSON is refused or written, whatever it says.
 
 use fga_engine::Engine;
-use fga_engine::model::wire::AuthorizationModel;
+use fga_engine::wire::AuthorizationModel;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

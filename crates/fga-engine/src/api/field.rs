@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
-use crate::store::changes::invalid_token;
 use crate::{EngineError, ErrorCode, TupleKey};
 
 const MAX_TOKEN: usize = 5120;
@@ -142,8 +141,8 @@ pub(super) fn token(request: &str, token: Option<&str>) -> Result<Option<String>
     if plain.is_empty() || token.len() - plain.len() > 2 || !plain.chars().all(allowed) {
         return Err(mismatch(&field, "^$|^[A-Za-z0-9-_]+={0,2}$"));
     }
-    let bytes = URL_SAFE.decode(token).map_err(|_| invalid_token())?;
-    String::from_utf8(bytes).map(Some).map_err(|_| invalid_token())
+    let bytes = URL_SAFE.decode(token).map_err(|_| EngineError::invalid_token())?;
+    String::from_utf8(bytes).map(Some).map_err(|_| EngineError::invalid_token())
 }
 
 pub(super) fn encode_token(text: &str) -> String {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::field;
 use super::queries::{ContextualTuples, target};
 use super::reply::{Answer, Failure, Json};
-use crate::model::wire::default_on_null;
+use crate::wire::default_on_null;
 use crate::{
     Context, Engine, EngineError, ListObjectsRequest, ListUsersRequest, ListedUser, TupleKey,
     UserFilter,

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use super::field;
 use super::reply::{Failure, Json};
 use crate::model::limits;
-use crate::model::wire::{AuthorizationModel, ConditionDefinition};
-use crate::store::changes::invalid_token;
-use crate::store::model_not_found;
+use crate::wire::{AuthorizationModel, ConditionDefinition};
 use crate::{Engine, EngineError, ErrorCode};
 
 const SCHEMAS: [&str; 3] = ["1.0", "1.1", "1.2"];
@@ -45,7 +43,7 @@ pub(super) async fn read(
 ) -> Result<Json<Value>, Failure> {
     field::store_id("ReadAuthorizationModelRequest", &store)?;
     field::ulid("ReadAuthorizationModelRequest.Id", &id)?;
-    let store = engine.find_store(&store).ok_or_else(|| model_not_found(&id))?;
+    let store = engine.find_store(&store).ok_or_else(|| EngineError::model_not_found(&id))?;
     let model = store.model(Some(&id))?;
     Ok(Json(json!({ "authorization_model": complete(model.definition()) })))
 }
@@ -70,7 +68,7 @@ pub(super) async fn list(
     models.reverse();
     if let Some(after) = after {
         let position = models.iter().position(|model| model.id() == after);
-        let position = position.ok_or_else(invalid_token)?;
+        let position = position.ok_or_else(EngineError::invalid_token)?;
         models.drain(..=position);
     }
     let has_more = models.len() > limit;

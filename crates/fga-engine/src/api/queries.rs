@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::field;
 use super::reply::{Answer, Failure, Json};
-use crate::model::wire::default_on_null;
-use crate::store::model_not_found;
-use crate::{CheckRequest, Context, Engine, EngineError, ErrorCode, Store, TupleKey};
+use crate::wire::default_on_null;
+use crate::{
+    CheckRequest, Context, Engine, EngineError, ErrorCode, ExpandRequest, Store, TupleKey,
+};
 
 const MAX_BATCH: usize = 50;
 
@@ -46,14 +47,11 @@ pub(super) fn target(
     store: &str,
     model: Option<&str>,
 ) -> Result<Target, EngineError> {
-    let latest_missing = || {
-        let message = format!("No authorization models found for store '{store}'");
-        EngineError::new(ErrorCode::LatestAuthorizationModelNotFound, message)
-    };
+    let no_model = || EngineError::no_model(store);
     field::store_id(request, store)?;
     let model = field::model_id(request, model)?;
     let found = engine.find_store(store);
-    let store = found.ok_or_else(|| model.map_or_else(latest_missing, model_not_found))?;
+    let store = found.ok_or_else(|| model.map_or_else(no_model, EngineError::model_not_found))?;
     let model = store.model(model)?.id().to_owned();
     Ok(Target { store, model })
 }
@@ -179,7 +177,11 @@ pub(super) async fn expand(
         let message = "Invalid input. Make sure you provide an object and a relation";
         return Err(Failure(EngineError::new(ErrorCode::InvalidExpandInput, message)));
     }
-    let tuples = &request.contextual_tuples.tuple_keys;
-    let tree = target.store.expand(Some(&target.model), &key.object, &key.relation, tuples)?;
+    let expanded = ExpandRequest {
+        object: &key.object,
+        relation: &key.relation,
+        contextual_tuples: &request.contextual_tuples.tuple_keys,
+    };
+    let tree = target.store.expand(Some(&target.model), &expanded)?;
     Ok(Answer { model: target.model, body: json!({ "tree": tree }) })
 }

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::field;
 use super::reply::{Failure, Json};
 use crate::clock::rfc3339;
-use crate::store::changes::invalid_token;
 use crate::{Engine, EngineError, ErrorCode, Store};
 
 #[derive(Deserialize, Default)]
@@ -46,7 +45,7 @@ pub(super) async fn list(
     let limit = field::page_size("ListStoresRequest", request.page_size)?;
     let after = field::token("ListStoresRequest", request.continuation_token.as_deref())?;
     if after.as_ref().is_some_and(|after| field::ulid("", after).is_err()) {
-        return Err(Failure(invalid_token()));
+        return Err(Failure(EngineError::invalid_token()));
     }
     let name = request.name.filter(|name| !name.is_empty());
     let mut stores = engine.stores();

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use super::field;
 use super::reply::{Answer, Failure, Json};
 use crate::clock::rfc3339;
-use crate::model::wire::default_on_null;
-use crate::store::changes::invalid_token;
-use crate::store::model_not_found;
+use crate::wire::default_on_null;
 use crate::{
     ChangesFilter, Engine, EngineError, ErrorCode, OnDuplicate, OnMissing, Operation, ReadFilter,
     ReadPosition, TupleKey, WriteRequest,
@@ -64,8 +62,9 @@ pub(super) async fn write(
         }
         tuples.iter().try_for_each(field::tuple)?;
     }
-    let store =
-        engine.find_store(&store).ok_or_else(|| model_not_found(model.unwrap_or_default()))?;
+    let store = engine
+        .find_store(&store)
+        .ok_or_else(|| EngineError::model_not_found(model.unwrap_or_default()))?;
     let model = model.map(str::to_owned);
     let answered =
         store.model(model.as_deref()).map_or_else(|_| String::new(), |m| m.id().to_owned());
@@ -136,7 +135,7 @@ pub(super) async fn read(
 
 fn read_position(token: &str) -> Result<ReadPosition, EngineError> {
     let parts: Result<(String, String, String), _> = serde_json::from_str(token);
-    let (object, relation, user) = parts.map_err(|_| invalid_token())?;
+    let (object, relation, user) = parts.map_err(|_| EngineError::invalid_token())?;
     Ok(ReadPosition { object, relation, user })
 }
 
@@ -201,8 +200,8 @@ pub(super) async fn changes(
 }
 
 fn change_position(token: &str, kind: &str) -> Result<u64, EngineError> {
-    let (sequence, token_kind) = token.split_once('|').ok_or_else(invalid_token)?;
-    let sequence = sequence.parse().map_err(|_| invalid_token())?;
+    let (sequence, token_kind) = token.split_once('|').ok_or_else(EngineError::invalid_token)?;
+    let sequence = sequence.parse().map_err(|_| EngineError::invalid_token())?;
     if token_kind != kind {
         let message = "The type in the querystring and the continuation token don't match";
         return Err(EngineError::new(ErrorCode::TokenTypeMismatch, message));

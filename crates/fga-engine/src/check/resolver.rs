@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use super::answer::{All, Answer, Outcome, Union, Verdict, cost};
-use super::holds;
+use super::condition::holds;
 use crate::error::EngineError;
 use crate::model::{Facet, Model, Relation, Rewrite};
 use crate::snapshot::{Members, View};

@@ -4,8 +4,8 @@ use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use serde_json::Value as Json;
 
 use super::{Condition, ConditionError, INLINE, functions};
-use crate::model::wire::{ConditionDefinition, ParameterType, TypeName};
 use crate::tuple::Context;
+use crate::wire::{ConditionDefinition, ParameterType, TypeName};
 
 /// Compiles the condition that a tuple carries; identifiers without a declared type are
 /// strings.

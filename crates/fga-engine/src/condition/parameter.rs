@@ -10,13 +10,13 @@ use thiserror::Error;
 
 use super::functions::Ip;
 use super::{decimal, time};
-use crate::model::wire::{ParameterType, TypeName};
+use crate::wire::{ParameterType, TypeName};
 
 /// Parameters nest as deeply as their types, but `any` takes what JSON brings.
 const MAX_DEPTH: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ParameterError {
+pub(crate) enum ParameterError {
     #[error("expected type value '{expected}', but found '{found}'")]
     WrongType { expected: &'static str, found: &'static str },
     #[error("expected {expected} value, but found numeric value '{found}'")]

@@ -1,8 +1,8 @@
 //! Types, relations and conditions.
 
+use super::error::{DslError, DslProblem};
 use super::lexer::{Lexer, Token};
-use super::{DslError, DslProblem};
-use crate::model::wire::{
+use crate::wire::{
     AuthorizationModel, ConditionDefinition, Metadata, ParameterType, RelationMetadata,
     RelationReference, TypeDefinition, TypeName,
 };

@@ -1,10 +1,10 @@
 //! What stands right of `define relation:`.
 
+use super::error::{DslError, DslProblem};
 use super::lexer::Token;
 use super::parser::Parser;
-use super::{DslError, DslProblem};
 use crate::condition::INLINE;
-use crate::model::wire::{
+use crate::wire::{
     Difference, Empty, ObjectRelation, RelationReference, TupleToUserset, Userset, Usersets,
 };
 

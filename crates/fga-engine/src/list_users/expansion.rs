@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check;
+use crate::check::condition::holds;
 use crate::error::EngineError;
 use crate::model::{Facet, Model, Relation, Rewrite};
 use crate::snapshot::{Members, View};
@@ -197,7 +197,7 @@ impl<'a> Expansion<'a> {
         if !validity::is_readable(self.model, relation, kind, facet, condition) {
             return None;
         }
-        match check::holds(self.model, self.view, entry, self.context) {
+        match holds(self.model, self.view, entry, self.context) {
             Ok(true) => Some(kind),
             Ok(false) => None,
             Err(error) => {

@@ -7,14 +7,16 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::ModelError;
-use super::validate::Types;
-use super::wire::{RelationReference, TypeDefinition, Userset};
+use super::error::ModelError;
+use crate::wire::{RelationReference, TypeDefinition, Userset};
 
 /// Steps and depth after which a model counts as too complex. OpenFGA has no bound: its
 /// search takes exponential time for some models.
 const MAX_STEPS: u32 = 200_000;
 const MAX_DEPTH: u32 = 600;
+
+const YES: Found = Found { entrypoint: true, is_loop: false };
+const NO: Found = Found { entrypoint: false, is_loop: false };
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Found {
@@ -22,8 +24,8 @@ pub(crate) struct Found {
     pub is_loop: bool,
 }
 
-const YES: Found = Found { entrypoint: true, is_loop: false };
-const NO: Found = Found { entrypoint: false, is_loop: false };
+/// A model's types by name.
+pub(crate) type Types<'m> = BTreeMap<&'m str, &'m TypeDefinition>;
 
 type Seen<'m> = Rc<RefCell<BTreeMap<&'m str, bool>>>;
 /// By type, the relations on the way and whether one of them is directly assignable.

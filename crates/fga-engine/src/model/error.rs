@@ -6,7 +6,7 @@ use crate::condition::ConditionError;
 
 /// Why a model was refused; the texts are OpenFGA's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ModelError {
+pub(crate) enum ModelError {
     #[error("invalid schema version")]
     SchemaVersion,
     #[error("an authorization model cannot contain duplicate types")]

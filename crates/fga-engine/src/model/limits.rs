@@ -1,9 +1,9 @@
 //! Sizes and spellings that OpenFGA's API enforces before it looks at a model's meaning
 //! (`openfga/api`, the validation rules in `authzmodel.proto`).
 
-use super::validate::walk;
-use super::wire::{AuthorizationModel, ConditionDefinition, ParameterType, Userset};
+use super::walk::walk;
 use crate::error::{EngineError, ErrorCode};
+use crate::wire::{AuthorizationModel, ConditionDefinition, ParameterType, Userset};
 
 const MAX_TYPES: usize = 100;
 const MAX_CONDITIONS: usize = 25;
@@ -71,7 +71,7 @@ pub(crate) fn enforce(model: &AuthorizationModel) -> Result<(), EngineError> {
 
 fn enforce_rewrite(rewrite: &Userset) -> Result<(), EngineError> {
     let mut longest = 0;
-    walk(rewrite, 0, &mut |userset| {
+    walk(rewrite, &mut |userset| {
         let ttu = userset.tuple_to_userset.as_ref();
         let names = [
             userset.computed_userset.as_ref(),

@@ -2,7 +2,8 @@
 
 use ahash::AHashMap;
 
-use super::{Facet, Model, RelationIndex, Rewrite};
+use super::lookup::Lookup;
+use super::relation::{Facet, Relation, RelationIndex, Rewrite, TypeInfo};
 
 /// For every relation the set of types and relations that lead to it, as bits.
 #[derive(Debug, Default)]
@@ -22,23 +23,24 @@ enum Source {
 }
 
 impl Reach {
-    pub(crate) fn of(model: &Model) -> Self {
-        let mut kinds = AHashMap::new();
-        for kind in model.kinds() {
-            kinds.insert(kind.symbol, kind.label);
-        }
-        let count = model.relations().len();
-        let sources: Vec<Vec<Source>> = model
-            .relations()
+    pub(crate) fn of(
+        types: &Lookup<TypeInfo>,
+        relations: &[Relation],
+        by_symbols: &AHashMap<(u32, u32), RelationIndex>,
+    ) -> Self {
+        let kinds = types.values().map(|kind| (kind.symbol, kind.label)).collect();
+        let graph = Graph { kinds, by_symbols };
+        let sources: Vec<Vec<Source>> = relations
             .iter()
             .map(|relation| {
                 let mut found = Vec::new();
-                collect(model, relation.index, &relation.rewrite, &kinds, &mut found);
+                graph.collect(relation, &relation.rewrite, &mut found);
                 found
             })
             .collect();
-        let rows = (0..count).map(|start| row(start, &sources, kinds.len() + count)).collect();
-        let mut reach = Self { kinds: kinds.len(), rows, recursive: Vec::new() };
+        let (kinds, count) = (graph.kinds.len(), relations.len());
+        let rows = (0..count).map(|start| row(start, &sources, kinds + count)).collect();
+        let mut reach = Self { kinds, rows, recursive: Vec::new() };
         let recursive = sources.iter().enumerate().map(|(relation, sources)| {
             sources.iter().any(|source| match source {
                 Source::Kind(_) => false,
@@ -97,40 +99,43 @@ fn set(bits: &mut [u64], position: usize) -> bool {
     new
 }
 
-fn collect(
-    model: &Model,
-    index: RelationIndex,
-    rewrite: &Rewrite,
-    kinds: &AHashMap<u32, usize>,
-    found: &mut Vec<Source>,
-) {
-    match rewrite {
-        Rewrite::This => {
-            let restrictions = model.relation(index).map_or(&[][..], |r| &r.restrictions);
-            for restriction in restrictions {
-                match restriction.facet {
-                    Facet::Object | Facet::Wildcard => {
-                        found.extend(kinds.get(&restriction.kind).map(|p| Source::Kind(*p)));
-                    }
-                    Facet::Userset(relation) => {
-                        let relation = model.relation_by_symbols(restriction.kind, relation);
-                        found.extend(relation.map(|r| Source::Relation(r.index)));
-                    }
+/// What rewrites refer to.
+struct Graph<'a> {
+    /// Positions of types by their symbols.
+    kinds: AHashMap<u32, usize>,
+    by_symbols: &'a AHashMap<(u32, u32), RelationIndex>,
+}
+
+impl Graph<'_> {
+    fn collect(&self, relation: &Relation, rewrite: &Rewrite, found: &mut Vec<Source>) {
+        match rewrite {
+            Rewrite::This => {
+                for restriction in &relation.restrictions {
+                    let source = match restriction.facet {
+                        Facet::Object | Facet::Wildcard => {
+                            self.kinds.get(&restriction.kind).map(|kind| Source::Kind(*kind))
+                        }
+                        Facet::Userset(userset) => self
+                            .by_symbols
+                            .get(&(restriction.kind, userset))
+                            .map(|index| Source::Relation(*index)),
+                    };
+                    found.extend(source);
                 }
             }
-        }
-        Rewrite::Computed(relation) => found.push(Source::Relation(*relation)),
-        Rewrite::TupleToUserset { computed, .. } => {
-            found.extend(computed.iter().map(|(_, relation)| Source::Relation(*relation)));
-        }
-        Rewrite::Union(children) | Rewrite::Intersection(children) => {
-            for child in children {
-                collect(model, index, child, kinds, found);
+            Rewrite::Computed(index) => found.push(Source::Relation(*index)),
+            Rewrite::TupleToUserset { computed, .. } => {
+                found.extend(computed.iter().map(|(_, index)| Source::Relation(*index)));
             }
-        }
-        Rewrite::Difference(operands) => {
-            collect(model, index, &operands.0, kinds, found);
-            collect(model, index, &operands.1, kinds, found);
+            Rewrite::Union(children) | Rewrite::Intersection(children) => {
+                for child in children {
+                    self.collect(relation, child, found);
+                }
+            }
+            Rewrite::Difference(operands) => {
+                self.collect(relation, &operands.0, found);
+                self.collect(relation, &operands.1, found);
+            }
         }
     }
 }

@@ -1,17 +1,15 @@
 //! OpenFGA's rules for models (`pkg/typesystem`, `NewAndValidate`), in its order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::wire::{AuthorizationModel, RelationReference, TypeDefinition, Userset};
-use super::{ModelError, entrypoints, is_inline};
+use super::entrypoints::{self, Types};
+use super::error::ModelError;
+use super::walk::{MAX_NESTING, children, walk};
+use crate::condition::is_inline;
+use crate::wire::{AuthorizationModel, RelationReference, TypeDefinition, Userset};
 
-/// Set operators inside each other. OpenFGA has no such limit, but its messages do not
-/// nest deeper either.
-const MAX_NESTING: usize = 40;
 /// Computed usersets in a row; bounds the stack that a check needs.
 const MAX_CHAIN: usize = 300;
-
-pub(crate) type Types<'m> = BTreeMap<&'m str, &'m TypeDefinition>;
 
 pub(crate) fn validate(model: &AuthorizationModel) -> Result<(), ModelError> {
     if !matches!(model.schema_version.as_str(), "1.1" | "1.2") {
@@ -70,29 +68,13 @@ fn tuplesets<'m>(types: &Types<'m>) -> BTreeSet<(&'m str, &'m str)> {
     let mut found = BTreeSet::new();
     for (kind, definition) in types {
         for rewrite in definition.relations.values() {
-            walk(rewrite, 0, &mut |userset| {
+            walk(rewrite, &mut |userset| {
                 let tupleset = userset.tuple_to_userset.as_ref().and_then(|t| t.tupleset.as_ref());
                 found.extend(tupleset.map(|t| (*kind, t.relation.as_str())));
             });
         }
     }
     found
-}
-
-/// Visits a rewrite and everything below it.
-pub(crate) fn walk<'m>(userset: &'m Userset, depth: usize, visit: &mut impl FnMut(&'m Userset)) {
-    visit(userset);
-    if depth < MAX_NESTING {
-        children(userset).for_each(|child| walk(child, depth + 1, visit));
-    }
-}
-
-fn children(userset: &Userset) -> impl Iterator<Item = &Userset> {
-    let difference = userset.difference.as_ref();
-    let union = userset.union.iter().chain(&userset.intersection).flat_map(|set| &set.child);
-    union
-        .chain(difference.and_then(|d| d.base.as_deref()))
-        .chain(difference.and_then(|d| d.subtract.as_deref()))
 }
 
 /// A relation under validation.
@@ -161,7 +143,7 @@ impl<'m> Place<'_, 'm> {
 
     fn validate_tuple_to_userset(&self, rewrite: &'m Userset) -> Result<(), ModelError> {
         let ttu = rewrite.tuple_to_userset.as_ref();
-        let name = |part: Option<&'m super::wire::ObjectRelation>| part.map_or("", |p| &p.relation);
+        let name = |part: Option<&'m crate::wire::ObjectRelation>| part.map_or("", |p| &p.relation);
         let tupleset = name(ttu.and_then(|t| t.tupleset.as_ref()));
         let computed = name(ttu.and_then(|t| t.computed_userset.as_ref()));
         self.require_relation(tupleset)?;
@@ -184,7 +166,7 @@ impl<'m> Place<'_, 'm> {
         tuplesets: &BTreeSet<(&str, &str)>,
     ) -> Result<(), ModelError> {
         let mut assignable = false;
-        walk(rewrite, 0, &mut |userset| {
+        walk(rewrite, &mut |userset| {
             assignable |= userset.this.is_some();
         });
         let references = self.references(self.relation);
@@ -264,7 +246,7 @@ impl<'m> Place<'_, 'm> {
     fn computed(&self, relation: &str) -> Vec<&'m str> {
         let mut found = Vec::new();
         if let Some(rewrite) = self.kind.relations.get(relation) {
-            walk(rewrite, 0, &mut |userset| {
+            walk(rewrite, &mut |userset| {
                 found.extend(userset.computed_userset.as_ref().map(|c| c.relation.as_str()));
             });
         }

@@ -1,17 +1,11 @@
 //! What changed in a store, for `ReadChanges` and for caches that must forget.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::error::{EngineError, ErrorCode};
+use super::Store;
+use super::change_log::{Operation, Recorded};
 use crate::snapshot::Snapshot;
-use crate::store::Store;
-use crate::tree::{Entry, Key};
 use crate::tuple::TupleKey;
-
-/// Changes that are kept. OpenFGA keeps all of them; a reader that falls behind further
-/// than this is told so by [`ChangesPage::is_complete`].
-const KEPT: usize = 100_000;
 
 /// A tuple that was written or deleted.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,72 +14,19 @@ pub struct Change {
     pub sequence: u64,
     /// Without its condition if it was deleted.
     pub tuple: TupleKey,
+    /// What happened to the tuple.
     pub operation: Operation,
     /// Milliseconds since the Unix epoch.
     pub time: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    Write,
-    Delete,
-}
-
 /// Changes in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChangesPage {
+    /// Oldest first.
     pub changes: Vec<Change>,
     /// False if changes after the asked-for position are no longer kept.
     pub is_complete: bool,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) struct Recorded {
-    pub entry: Entry,
-    pub operation: Operation,
-    pub time: u64,
-}
-
-#[derive(Default)]
-pub(crate) struct ChangeLog {
-    /// Sequence of the first kept change.
-    first: u64,
-    kept: VecDeque<Recorded>,
-}
-
-impl ChangeLog {
-    pub(crate) fn record(&mut self, change: Recorded) {
-        if self.kept.len() == KEPT {
-            self.kept.pop_front();
-            self.first += 1;
-        }
-        self.kept.push_back(change);
-    }
-
-    pub(crate) fn next_sequence(&self) -> u64 {
-        self.first + u64::try_from(self.kept.len()).unwrap_or(u64::MAX)
-    }
-
-    /// Continues the numbering of an earlier run.
-    pub(crate) fn start_at(&mut self, sequence: u64) {
-        self.kept.clear();
-        self.first = sequence;
-    }
-
-    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
-        self.kept.iter().map(|change| change.entry.key)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.kept.len()
-    }
-
-    /// Rewrites kept changes after the store renumbered what they refer to.
-    pub(crate) fn rewrite(&mut self, mut rewrite: impl FnMut(Entry) -> Entry) {
-        for change in &mut self.kept {
-            change.entry = rewrite(change.entry);
-        }
-    }
 }
 
 /// Which changes to read.
@@ -97,6 +38,7 @@ pub struct ChangesFilter<'a> {
     pub since: Option<u64>,
     /// Only changes of objects of this type.
     pub kind: Option<&'a str>,
+    /// How many at most.
     pub limit: usize,
 }
 
@@ -107,17 +49,29 @@ impl Store {
         (Arc::clone(&self.snapshot()), log.next_sequence())
     }
 
-    /// Changes in the order in which they happened.
-    #[must_use]
+    /// Changes in the order in which they happened; the latest 100,000 are kept.
+    ///
+    /// ```
+    /// # use fga_engine::{ChangesFilter, Engine, Operation, TupleKey, dsl};
+    /// # let store = Engine::default().create_store("documents");
+    /// # store.write_model(dsl::parse("model\n  schema 1.1\ntype user\ntype document\n  relations\n    define viewer: [user]")?)?;
+    /// store.load_tuples(vec![TupleKey::new("document:plan", "viewer", "user:anne")])?;
+    /// let page = store.changes(&ChangesFilter { limit: 100, ..ChangesFilter::default() });
+    /// assert_eq!(page.changes[0].operation, Operation::Write);
+    ///
+    /// // What came since; a reader that fell too far behind must read everything anew.
+    /// let after = Some(page.changes[0].sequence);
+    /// let since = store.changes(&ChangesFilter { after, limit: 100, ..ChangesFilter::default() });
+    /// assert!(since.is_complete && since.changes.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn changes(&self, filter: &ChangesFilter<'_>) -> ChangesPage {
         // The log is locked first: a snapshot taken afterwards knows every name in it.
         let log = self.change_log();
         let snapshot = self.snapshot();
-        let start = filter.after.map_or(log.first, |after| after.saturating_add(1));
-        let skipped = start.saturating_sub(log.first);
-        let mut page = ChangesPage { changes: Vec::new(), is_complete: start >= log.first };
-        let kept = log.kept.iter().zip(log.first..);
-        for (change, sequence) in kept.skip(usize::try_from(skipped).unwrap_or(usize::MAX)) {
+        let start = filter.after.map_or(log.first(), |after| after.saturating_add(1));
+        let mut page = ChangesPage { changes: Vec::new(), is_complete: start >= log.first() };
+        for (change, sequence) in log.from(start) {
             if page.changes.len() == filter.limit {
                 break;
             }
@@ -144,8 +98,4 @@ fn render(snapshot: &Snapshot, change: &Recorded, sequence: u64) -> Change {
         tuple.condition = None;
     }
     Change { sequence, tuple, operation: change.operation, time: change.time }
-}
-
-pub(crate) fn invalid_token() -> EngineError {
-    EngineError::new(ErrorCode::InvalidContinuationToken, "Invalid continuation token")
 }

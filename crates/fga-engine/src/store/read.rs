@@ -1,8 +1,8 @@
 //! Reading stored tuples, as they are: no model is asked.
 
+use super::Store;
 use crate::name;
 use crate::snapshot::Snapshot;
-use crate::store::Store;
 use crate::tree::{Entry, Key};
 use crate::tuple::TupleKey;
 
@@ -10,30 +10,40 @@ use crate::tuple::TupleKey;
 /// objects of a type, `user` likewise.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReadFilter<'a> {
+    /// `kind:id` or `kind:`.
     pub object: &'a str,
+    /// A relation's name.
     pub relation: &'a str,
+    /// `kind:id`, `kind:id#relation`, `kind:*` or `kind:`.
     pub user: &'a str,
 }
 
-/// A stored tuple and when it was written (milliseconds since the Unix epoch).
+/// A stored tuple and when it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredTuple {
+    /// The tuple, with its condition.
     pub key: TupleKey,
+    /// Milliseconds since the Unix epoch.
     pub written: u64,
 }
 
 /// A page of tuples; with `next` the following page can be read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TuplePage {
+    /// In the order of the store, which is no alphabet's.
     pub tuples: Vec<StoredTuple>,
+    /// Where the next page starts; `None` on the last one.
     pub next: Option<ReadPosition>,
 }
 
 /// Where a page ended. Tuples that are written or deleted meanwhile do not shift it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadPosition {
+    /// Of the page's last tuple.
     pub object: String,
+    /// Of the page's last tuple.
     pub relation: String,
+    /// Of the page's last tuple.
     pub user: String,
 }
 
@@ -41,7 +51,20 @@ impl Store {
     /// Stored tuples, valid under the current model or not.
     ///
     /// `after` must be the position of an earlier page; `None` starts at the beginning.
-    #[must_use]
+    ///
+    /// ```
+    /// # use fga_engine::{Engine, ReadFilter, TupleKey, dsl};
+    /// # let store = Engine::default().create_store("documents");
+    /// # store.write_model(dsl::parse("model\n  schema 1.1\ntype user\ntype document\n  relations\n    define viewer: [user]")?)?;
+    /// let viewer = |user| TupleKey::new("document:plan", "viewer", user);
+    /// store.load_tuples(vec![viewer("user:anne"), viewer("user:bob")])?;
+    ///
+    /// let of_plan = ReadFilter { object: "document:plan", ..ReadFilter::default() };
+    /// let first = store.read(&of_plan, None, 1);
+    /// let second = store.read(&of_plan, first.next.as_ref(), 1);
+    /// assert_eq!((first.tuples.len(), second.tuples.len(), second.next), (1, 1, None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(
         &self,
         filter: &ReadFilter<'_>,

@@ -2,32 +2,32 @@
 
 use std::sync::Arc;
 
+use super::change_log::ChangeLog;
+use super::conditions::Conditions;
 use crate::names::{Arena, Names};
 use crate::snapshot::Snapshot;
-use crate::store::changes::ChangeLog;
-use crate::store::write::Writer;
 use crate::tree::{Entry, Key, Tree};
 
 /// Names and conditions are swept when they are this many and at least twice as many as
 /// tuples and kept changes could use.
 const SWEEP_FROM: usize = 1 << 16;
 
-pub(super) fn if_worth_it(state: &mut Writer, next: &mut Snapshot, log: &mut ChangeLog) {
+pub(super) fn if_worth_it(conditions: &mut Conditions, next: &mut Snapshot, log: &mut ChangeLog) {
     let users = next.tuples.len() + log.len();
     if (next.names.count() as usize) > SWEEP_FROM.max(users * 4) {
         sweep_names(next, log);
     }
-    if state.conditions.len() > SWEEP_FROM.max(users * 2) {
-        sweep_conditions(state, next, log);
+    if conditions.len() > SWEEP_FROM.max(users * 2) {
+        sweep_conditions(conditions, next, log);
     }
 }
 
-fn sweep_conditions(state: &mut Writer, next: &mut Snapshot, log: &mut ChangeLog) {
+fn sweep_conditions(conditions: &mut Conditions, next: &mut Snapshot, log: &mut ChangeLog) {
     let old = std::mem::replace(&mut next.conditions, Arc::new(Arena::new()));
-    state.conditions.clear();
+    conditions.clear();
     let mut renumbered = |entry: Entry| {
         let condition = entry.condition.checked_sub(1).and_then(|number| old.get(number));
-        Entry { condition: state.condition(&next.conditions, condition), ..entry }
+        Entry { condition: conditions.number(&next.conditions, condition), ..entry }
     };
     let mut tuples = Tree::new();
     for entry in next.tuples.from(Key::new(0, 0, 0, 0)) {

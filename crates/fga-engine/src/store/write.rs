@@ -2,38 +2,45 @@
 
 use std::sync::Arc;
 
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashSet;
 
-use crate::check::id_of;
+use super::change_log::{Operation, Recorded};
+use super::conditions::Conditions;
+use super::{Store, sweep};
 use crate::clock;
 use crate::error::{EngineError, ErrorCode};
 use crate::model::Model;
 use crate::name;
-use crate::names::Arena;
 use crate::snapshot::Snapshot;
-use crate::store::changes::{Operation, Recorded};
-use crate::store::{Store, model_not_found, sweep};
 use crate::tree::{Entry, Key, Tree};
-use crate::tuple::{RelationshipCondition, TupleKey};
+use crate::tuple::TupleKey;
 use crate::validity::{self, Resolved};
 
 /// Tuples in one request of the API, writes and deletes together.
-pub(crate) const MAX_TUPLES: usize = 100;
+const MAX_TUPLES: usize = 100;
 /// Bytes of a stored condition's parameters, as JSON.
 const MAX_CONTEXT: usize = 32 * 1024;
+
+const EXISTENCE: &str =
+    "tuple to be written already existed or the tuple to be deleted did not exist";
+
 /// What to do with a tuple that exists already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnDuplicate {
+    /// Nothing of the request happens.
     #[default]
     Refuse,
+    /// It stays; refused all the same if it has another condition.
     Ignore,
 }
 
 /// What to do with a tuple that is to be deleted and does not exist.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnMissing {
+    /// Nothing of the request happens.
     #[default]
     Refuse,
+    /// The rest happens.
     Ignore,
 }
 
@@ -41,19 +48,16 @@ pub enum OnMissing {
 /// ignored.
 #[derive(Debug, Clone, Default)]
 pub struct WriteRequest {
+    /// Tuples to add.
     pub writes: Vec<TupleKey>,
+    /// When one of `writes` is there.
     pub on_duplicate: OnDuplicate,
+    /// Tuples to remove.
     pub deletes: Vec<TupleKey>,
+    /// When one of `deletes` is not there.
     pub on_missing: OnMissing,
-    /// The latest model if absent.
+    /// The model that `writes` must fit; the latest one if absent.
     pub model: Option<String>,
-}
-
-/// State that only writers need.
-#[derive(Default)]
-pub(crate) struct Writer {
-    /// Numbers of conditions by their JSON, so that equal ones are stored once.
-    pub(super) conditions: AHashMap<String, u32>,
 }
 
 /// A write whose names and conditions have no numbers yet.
@@ -63,10 +67,29 @@ struct Planned<'t, 'm> {
 }
 
 impl Store {
-    /// Applies deletes and writes as one.
+    /// Applies deletes and writes as one, at most 100 together.
+    ///
+    /// ```
+    /// # use fga_engine::{Engine, TupleKey, WriteRequest, dsl};
+    /// # let store = Engine::default().create_store("documents");
+    /// # store.write_model(dsl::parse("model\n  schema 1.1\ntype user\ntype document\n  relations\n    define viewer: [user]")?)?;
+    /// let viewer = |user| vec![TupleKey::new("document:plan", "viewer", user)];
+    /// store.write(&WriteRequest { writes: viewer("user:anne"), ..WriteRequest::default() })?;
+    ///
+    /// let handover = WriteRequest {
+    ///     deletes: viewer("user:anne"),
+    ///     writes: viewer("user:bob"),
+    ///     ..WriteRequest::default()
+    /// };
+    /// store.write(&handover)?;
+    /// let again = store.write(&handover).unwrap_err();
+    /// assert_eq!(again.code.as_str(), "write_failed_due_to_invalid_input");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// OpenFGA's code and message; nothing was changed then.
+    /// OpenFGA's code and message: a tuple that the model does not allow, one that is written but there, or
+    /// deleted but not there. Nothing was changed then.
     pub fn write(&self, request: &WriteRequest) -> Result<(), EngineError> {
         let count = request.writes.len() + request.deletes.len();
         if count == 0 {
@@ -78,7 +101,9 @@ impl Store {
             Ok(model) => Some(model),
             Err(_) if request.writes.is_empty() => None,
             Err(_) => {
-                return Err(model_not_found(request.model.as_deref().unwrap_or_default()));
+                return Err(EngineError::model_not_found(
+                    request.model.as_deref().unwrap_or_default(),
+                ));
             }
         };
         let writes = validate(request, model.as_deref())?;
@@ -104,7 +129,7 @@ impl Store {
     }
 
     fn apply(&self, writes: &[Planned<'_, '_>], request: &WriteRequest) -> Result<(), EngineError> {
-        let mut state = self.take_turn();
+        let mut conditions = self.take_turn();
         let mut next = Snapshot::clone(&self.snapshot());
         let deletes = existing_deletes(&next, request)?;
         let writes = missing_writes(&next, writes, request.on_duplicate)?;
@@ -118,21 +143,21 @@ impl Store {
             changes.push(Recorded { entry, operation: Operation::Delete, time });
         }
         for planned in writes {
-            let entry = state.number(&mut next, planned, time)?;
+            let entry = entry(&mut conditions, &mut next, planned, time)?;
             next.tuples.insert(entry);
             changes.push(Recorded { entry, operation: Operation::Write, time });
         }
         next.revision += 1;
-        self.publish(&mut state, next, changes);
+        self.publish(&mut conditions, next, changes);
         Ok(())
     }
 
-    fn publish(&self, state: &mut Writer, mut next: Snapshot, changes: Vec<Recorded>) {
+    fn publish(&self, conditions: &mut Conditions, mut next: Snapshot, changes: Vec<Recorded>) {
         let mut log = self.change_log();
         for change in changes {
             log.record(change);
         }
-        sweep::if_worth_it(state, &mut next, &mut log);
+        sweep::if_worth_it(conditions, &mut next, &mut log);
         let revision = next.revision;
         self.snapshot.store(Arc::new(next));
         drop(log);
@@ -145,7 +170,7 @@ impl Store {
         tuples: &[(TupleKey, u64)],
         sequence: u64,
     ) -> Result<(), EngineError> {
-        let mut state = self.take_turn();
+        let mut conditions = self.take_turn();
         let mut next = Snapshot::clone(&self.snapshot());
         next.tuples = Tree::new();
         let symbols = Arc::make_mut(&mut next.symbols);
@@ -162,17 +187,17 @@ impl Store {
             };
             let user_kind = symbols.intern_kind(user.kind());
             let object = next.names.intern(object_kind, object.id).ok_or_else(too_many_names)?;
-            let user = next.names.intern(user_kind, id_of(&user)).ok_or_else(too_many_names)?;
+            let user = next.names.intern(user_kind, user.id()).ok_or_else(too_many_names)?;
             keys.push((Key::new(object, relation, user_relation, user), tuple, *time));
         }
         keys.sort_unstable_by_key(|(key, ..)| *key);
         for (key, tuple, written) in keys {
-            let condition = state.condition(&next.conditions, tuple.condition.as_ref());
+            let condition = conditions.number(&next.conditions, tuple.condition.as_ref());
             next.tuples.insert(Entry { key, written, condition });
         }
         next.revision += 1;
         self.change_log().start_at(sequence);
-        self.publish(&mut state, next, Vec::new());
+        self.publish(&mut conditions, next, Vec::new());
         Ok(())
     }
 }
@@ -184,7 +209,7 @@ fn validate<'t, 'm>(
     let mut planned = Vec::with_capacity(request.writes.len());
     for tuple in &request.writes {
         let Some(model) = model else {
-            return Err(model_not_found(""));
+            return Err(EngineError::model_not_found(""));
         };
         let resolved = validity::for_write(model, tuple).map_err(|fault| fault.in_write(tuple))?;
         let (user, user_relation) = name::split_userset(&tuple.user);
@@ -229,9 +254,6 @@ fn validate_size(tuple: &TupleKey) -> Result<(), EngineError> {
 fn fields(tuple: &TupleKey) -> String {
     format!("user: '{}', relation: '{}', object: '{}'", tuple.user, tuple.relation, tuple.object)
 }
-
-const EXISTENCE: &str =
-    "tuple to be written already existed or the tuple to be deleted did not exist";
 
 fn existing_deletes(
     snapshot: &Snapshot,
@@ -286,38 +308,21 @@ fn missing_writes<'p, 't, 'm>(
     Ok(missing)
 }
 
-impl Writer {
-    fn number(
-        &mut self,
-        next: &mut Snapshot,
-        planned: &Planned<'_, '_>,
-        written: u64,
-    ) -> Result<Entry, EngineError> {
-        let resolved = &planned.resolved;
-        let object = next.names.intern(resolved.object_kind, resolved.object.id);
-        let user = next.names.intern(resolved.user_kind, id_of(&resolved.user));
-        let (Some(object), Some(user)) = (object, user) else {
-            return Err(too_many_names());
-        };
-        let key = Key::new(object, resolved.relation.symbol, resolved.user_relation, user);
-        let condition = self.condition(&next.conditions, planned.tuple.condition.as_ref());
-        Ok(Entry { key, written, condition })
-    }
-
-    /// The number of a condition; an equal one that is there already is shared.
-    pub(super) fn condition(
-        &mut self,
-        conditions: &Arena<RelationshipCondition>,
-        condition: Option<&RelationshipCondition>,
-    ) -> u32 {
-        let Some(condition) = condition else { return 0 };
-        let json = serde_json::to_string(condition).unwrap_or_default();
-        let index = u32::try_from(self.conditions.len()).unwrap_or(u32::MAX);
-        *self.conditions.entry(json).or_insert_with(|| {
-            conditions.set(index, condition.clone());
-            index.saturating_add(1)
-        })
-    }
+fn entry(
+    conditions: &mut Conditions,
+    next: &mut Snapshot,
+    planned: &Planned<'_, '_>,
+    written: u64,
+) -> Result<Entry, EngineError> {
+    let resolved = &planned.resolved;
+    let object = next.names.intern(resolved.object_kind, resolved.object.id);
+    let user = next.names.intern(resolved.user_kind, resolved.user.id());
+    let (Some(object), Some(user)) = (object, user) else {
+        return Err(too_many_names());
+    };
+    let key = Key::new(object, resolved.relation.symbol, resolved.user_relation, user);
+    let condition = conditions.number(&next.conditions, planned.tuple.condition.as_ref());
+    Ok(Entry { key, written, condition })
 }
 
 fn too_many_names() -> EngineError {

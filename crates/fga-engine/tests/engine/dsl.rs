@@ -2,7 +2,7 @@
 
 use crate::support::conformance::cases;
 use fga_engine::dsl;
-use fga_engine::model::wire::AuthorizationModel;
+use fga_engine::wire::AuthorizationModel;
 
 /// Empty metadata may be written or left out.
 fn normalized(mut model: AuthorizationModel) -> AuthorizationModel {

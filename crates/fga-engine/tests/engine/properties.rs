@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use fga_engine::model::wire::AuthorizationModel;
-use fga_engine::name::{ObjectRef, UserRef};
-use fga_engine::{CheckRequest, Context, Engine, TupleKey, dsl};
+use fga_engine::{
+    AuthorizationModel, CheckRequest, Context, Engine, ObjectRef, TupleKey, UserRef, dsl,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -324,7 +324,7 @@ fn nesting_bombs_are_errors() {
 
     let (open, close) = (r#"{"union": {"child": ["#, "]}}");
     let text = format!(r#"{}{{"this": {{}}}}{}"#, open.repeat(5_000), close.repeat(5_000));
-    assert!(serde_json::from_str::<fga_engine::model::wire::Userset>(&text).is_err());
+    assert!(serde_json::from_str::<fga_engine::wire::Userset>(&text).is_err());
     let deep = "a: ".repeat(5_000);
     assert!(serde_yaml_rejects(&deep));
 }

@@ -2,7 +2,18 @@
 
 use cel::common::ast::operators;
 
-use super::{Kind, is_ordering};
+use crate::condition::kind::Kind;
+
+const ORDERED: [Kind; 8] = [
+    Kind::Bool,
+    Kind::Int,
+    Kind::Uint,
+    Kind::Double,
+    Kind::String,
+    Kind::Bytes,
+    Kind::Timestamp,
+    Kind::Duration,
+];
 
 pub(super) enum Lookup {
     Found(Kind),
@@ -87,17 +98,6 @@ fn binary(name: &str, left: &Kind, right: &Kind) -> Lookup {
         _ => unknown_arity(name),
     }
 }
-
-const ORDERED: [Kind; 8] = [
-    Kind::Bool,
-    Kind::Int,
-    Kind::Uint,
-    Kind::Double,
-    Kind::String,
-    Kind::Bytes,
-    Kind::Timestamp,
-    Kind::Duration,
-];
 
 /// The type that both sides have, if the operator knows it.
 fn same(left: &Kind, right: &Kind, known: &[Kind]) -> Option<Kind> {
@@ -187,4 +187,10 @@ fn of_timestamp(target: &Kind, arguments: &[Kind]) -> bool {
         _ => false,
     };
     target.fits(&Kind::Timestamp) && zone
+}
+
+/// Whether the operator compares in order.
+fn is_ordering(name: &str) -> bool {
+    [operators::LESS, operators::LESS_EQUALS, operators::GREATER, operators::GREATER_EQUALS]
+        .contains(&name)
 }

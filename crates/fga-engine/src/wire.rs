@@ -2,19 +2,33 @@
 //!
 //! Both spellings that protobuf's JSON mapping accepts are read, `null` counts as
 //! absent, and unknown fields are ignored.
+//!
+//! ```
+//! use fga_engine::AuthorizationModel;
+//!
+//! let model = r#"{
+//!   "schema_version": "1.1",
+//!   "type_definitions": [
+//!     { "type": "user" },
+//!     {
+//!       "type": "document",
+//!       "relations": { "viewer": { "this": {} } },
+//!       "metadata": {
+//!         "relations": { "viewer": { "directly_related_user_types": [{ "type": "user" }] } }
+//!       }
+//!     }
+//!   ]
+//! }"#;
+//! let model: AuthorizationModel = serde_json::from_str(model)?;
+//! assert_eq!(model.type_definitions[1].kind, "document");
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub(crate) fn default_on_null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
+/// A model: what `POST /authorization-models` takes and gives back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AuthorizationModel {
@@ -28,6 +42,7 @@ pub struct AuthorizationModel {
     pub conditions: BTreeMap<String, ConditionDefinition>,
 }
 
+/// A type, its relations and who may stand in their tuples.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TypeDefinition {
@@ -38,6 +53,7 @@ pub struct TypeDefinition {
     pub metadata: Option<Metadata>,
 }
 
+/// What does not change an answer, but for the type restrictions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metadata {
@@ -49,6 +65,7 @@ pub struct Metadata {
     pub source_info: Option<SourceInfo>,
 }
 
+/// The type restrictions of a relation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RelationMetadata {
@@ -60,6 +77,7 @@ pub struct RelationMetadata {
     pub source_info: Option<SourceInfo>,
 }
 
+/// The module file that something was written in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SourceInfo {
@@ -82,6 +100,7 @@ pub struct RelationReference {
     pub condition: String,
 }
 
+/// A message without fields: that it is there is all it says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Empty {}
 
@@ -111,6 +130,7 @@ pub struct Userset {
     pub difference: Option<Difference>,
 }
 
+/// A relation of the object at hand; `object` is always empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ObjectRelation {
@@ -120,6 +140,7 @@ pub struct ObjectRelation {
     pub relation: String,
 }
 
+/// `computed_userset from tupleset`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TupleToUserset {
@@ -128,6 +149,7 @@ pub struct TupleToUserset {
     pub computed_userset: Option<ObjectRelation>,
 }
 
+/// The operands of a union or an intersection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usersets {
@@ -135,6 +157,7 @@ pub struct Usersets {
     pub child: Vec<Userset>,
 }
 
+/// `base but not subtract`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Difference {
@@ -142,6 +165,7 @@ pub struct Difference {
     pub subtract: Option<Box<Userset>>,
 }
 
+/// A CEL expression over typed parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ConditionDefinition {
@@ -155,6 +179,7 @@ pub struct ConditionDefinition {
     pub metadata: Option<ConditionMetadata>,
 }
 
+/// Where a condition comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ConditionMetadata {
@@ -164,6 +189,7 @@ pub struct ConditionMetadata {
     pub source_info: Option<SourceInfo>,
 }
 
+/// The type of a parameter; lists and maps have one generic type, that of their values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ParameterType {
@@ -173,6 +199,7 @@ pub struct ParameterType {
     pub generic_types: Vec<Self>,
 }
 
+/// The types that parameters of conditions may have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TypeName {
     #[default]
@@ -220,4 +247,13 @@ impl TypeName {
             _ => return None,
         })
     }
+}
+
+/// Protobuf's JSON: `null` is the default.
+pub(crate) fn default_on_null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
