@@ -47,8 +47,8 @@ fn write(out: &mut impl Write, settings: &Settings, policy: &Policy) -> std::io:
     }
     let rules = policy.rules();
     writeln!(out, "rules       {}, version {}", settings.rules.file.display(), rules.version())?;
-    for rule in policy.bound() {
-        writeln!(out, "  {:>3}  {rule}", rule.index())?;
+    for bound in policy.bound() {
+        writeln!(out, "  {:>3}  {bound}", bound.rule.index())?;
     }
     for leniency in leniencies(settings) {
         writeln!(out, "warning     {leniency}")?;

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::policy::Bound;
-use super::{Caller, Standings};
+use super::caller::Caller;
+use super::policy::BoundRule;
+use super::standings::Standings;
 use crate::authz::Source;
 
 /// Proof that a request passed every step of the gate; only [`Gate::admit`](super::Gate::admit)
 /// makes one.
 #[derive(Debug)]
 pub struct Admission {
-    rule: Arc<Bound>,
+    rule: Arc<BoundRule>,
     caller: Option<Arc<Caller>>,
     standings: Standings,
     decided: Option<Source>,
@@ -18,7 +19,7 @@ pub struct Admission {
 
 impl Admission {
     pub(super) fn new(
-        rule: Arc<Bound>,
+        rule: Arc<BoundRule>,
         caller: Option<Arc<Caller>>,
         standings: Standings,
         decided: Option<Source>,
@@ -27,7 +28,7 @@ impl Admission {
     }
 
     /// The rule that let it in.
-    pub fn rule(&self) -> &Arc<Bound> {
+    pub fn rule(&self) -> &Arc<BoundRule> {
         &self.rule
     }
 

@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use http::Method;
 
-use super::Request;
-use super::rejection::{Reason, Rejection};
+use super::request::Request;
 use crate::authn::Principal;
 use crate::metrics::{Metrics, RuleMetrics};
 use crate::rate_limit::{KeyKind, KeyRef, LimitId};
@@ -16,8 +14,9 @@ use crate::rules::{Access, Consistency, Found, OnUnavailable, Params, Rule, Rule
 
 /// A rule with what its names stand for.
 #[derive(Debug)]
-pub struct Bound {
-    rule: Arc<Rule>,
+pub struct BoundRule {
+    /// What the file says.
+    pub rule: Arc<Rule>,
     /// The limit that it names.
     pub(super) limit: Option<BoundLimit>,
     /// Position of its upstream in the configuration's order.
@@ -26,22 +25,22 @@ pub struct Bound {
     pub metrics: Arc<RuleMetrics>,
 }
 
-impl fmt::Display for Bound {
+impl fmt::Display for BoundRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.methods())?;
-        if let Some(host) = self.host() {
+        write!(f, "{} ", self.rule.methods())?;
+        if let Some(host) = self.rule.host() {
             write!(f, "{host}")?;
         }
-        write!(f, "{}: ", self.pattern().as_str())?;
-        match self.access() {
+        write!(f, "{}: ", self.rule.pattern().as_str())?;
+        match self.rule.access() {
             Access::Public => f.write_str("public")?,
             Access::Authenticated => f.write_str("any verified principal")?,
             Access::Check(check) => {
                 write!(f, "{} of {}", check.relation(), check.object().as_str())?;
             }
         }
-        write!(f, " -> {}", self.target())?;
-        options(self).iter().try_for_each(|(field, value)| write!(f, "; {field} {value}"))
+        write!(f, " -> {}", self.rule.target())?;
+        options(&self.rule).iter().try_for_each(|(field, value)| write!(f, "; {field} {value}"))
     }
 }
 
@@ -66,11 +65,10 @@ fn options(rule: &Rule) -> Vec<(&'static str, String)> {
     fields.into_iter().filter_map(|(field, value)| Some((field, value?))).collect()
 }
 
-impl Deref for Bound {
-    type Target = Rule;
-
-    fn deref(&self) -> &Rule {
-        &self.rule
+impl BoundRule {
+    /// By which the log and the metrics call it.
+    pub fn id(&self) -> &str {
+        self.rule.id()
     }
 }
 
@@ -90,21 +88,18 @@ impl BoundLimit {
         matches!(self.kind, KeyKind::ClientIp)
     }
 
-    /// What this request is counted under. A header or claim that is absent counts as empty, so that
+    /// What this request is counted under. A header that is absent counts as empty, so that
     /// leaving it out is no way around the limit.
     pub(super) fn key<'r>(
         &self,
-        rule: &'r Bound,
+        bound: &'r BoundRule,
         request: &'r Request<'_>,
         principal: Option<&'r Principal>,
     ) -> KeyRef<'r> {
         match &self.kind {
             KeyKind::ClientIp => KeyRef::Client(request.client.addr),
-            KeyKind::Rule => KeyRef::Text(rule.id()),
-            // Claims cannot be configured yet; nobody shares a counter with a principal by mistake.
-            KeyKind::Principal | KeyKind::Claim(_) => {
-                KeyRef::Text(principal.map_or("", Principal::user))
-            }
+            KeyKind::Rule => KeyRef::Text(bound.id()),
+            KeyKind::Principal => KeyRef::Text(principal.map_or("", Principal::user)),
             KeyKind::Header(name) => {
                 let value = request.headers.get(name);
                 KeyRef::Text(value.and_then(|value| value.to_str().ok()).unwrap_or_default())
@@ -160,7 +155,7 @@ pub enum Ruling<'a> {
     /// This rule decides.
     Rule {
         /// The rule.
-        rule: &'a Arc<Bound>,
+        rule: &'a Arc<BoundRule>,
         /// What the path gives to its parameters.
         params: Params<'a>,
     },
@@ -172,36 +167,17 @@ pub enum Ruling<'a> {
     /// The path has an encoded slash, and whatever its pattern is does not allow that.
     EncodedSlash {
         /// The rule that refuses it, when the path and the method have one.
-        rule: Option<&'a Arc<Bound>>,
+        rule: Option<&'a Arc<BoundRule>>,
     },
     /// No pattern matches.
     NoRule,
-}
-
-/// Names the field, so that whoever meets the refusal knows what to ask the operator for.
-const ENCODED_SLASH: &str =
-    "an encoded slash (%2F) is let through only by a rule that says encoded_slashes: allow";
-
-impl<'a> Ruling<'a> {
-    /// The rule that decides, or the refusal of a request that has none.
-    pub(super) fn decide(self) -> Result<(&'a Arc<Bound>, Params<'a>), Rejection> {
-        match self {
-            Self::Rule { rule, params } => Ok((rule, params)),
-            Self::MethodNotAllowed { allow } => Err(Rejection::method(allow)),
-            Self::EncodedSlash { rule } => Err(Rejection {
-                rule: rule.cloned(),
-                ..Rejection::explained(Reason::BadPath, ENCODED_SLASH)
-            }),
-            Self::NoRule => Err(Rejection::early(Reason::NoRule)),
-        }
-    }
 }
 
 /// The rules in force.
 #[derive(Debug)]
 pub struct Policy {
     rules: RuleSet,
-    bound: Vec<Arc<Bound>>,
+    bound: Vec<Arc<BoundRule>>,
 }
 
 impl Policy {
@@ -219,7 +195,7 @@ impl Policy {
     }
 
     /// All rules, in the file's order.
-    pub fn bound(&self) -> &[Arc<Bound>] {
+    pub fn bound(&self) -> &[Arc<BoundRule>] {
         &self.bound
     }
 
@@ -249,7 +225,7 @@ impl Policy {
     }
 }
 
-fn bind(rule: &Arc<Rule>, bindings: &Bindings<'_>) -> Result<Bound, BindError> {
+fn bind(rule: &Arc<Rule>, bindings: &Bindings<'_>) -> Result<BoundRule, BindError> {
     let index = rule.index();
     let upstream = *bindings
         .upstreams
@@ -269,5 +245,10 @@ fn bind(rule: &Arc<Rule>, bindings: &Bindings<'_>) -> Result<Bound, BindError> {
             Some(BoundLimit { id: *id, kind: kind.clone() })
         }
     };
-    Ok(Bound { metrics: bindings.metrics.rule(rule.id()), rule: Arc::clone(rule), limit, upstream })
+    Ok(BoundRule {
+        metrics: bindings.metrics.rule(rule.id()),
+        rule: Arc::clone(rule),
+        limit,
+        upstream,
+    })
 }

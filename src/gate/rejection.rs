@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use super::policy::Bound;
-use super::{Caller, Standings};
+use super::caller::Caller;
+use super::policy::BoundRule;
+use super::standings::Standings;
 use crate::authn::TokenError;
 
 macro_rules! reasons {
@@ -78,8 +79,6 @@ reasons! {
     MissingScope = 403 "missing_scope" "A required scope is missing";
     /// Served to direct private peers only.
     PrivateOnly = 403 "private_only" "This is served on the private network only";
-    /// No such local endpoint.
-    NotFound = 404 "not_found" "There is nothing here";
     /// The path has a rule, the method has none.
     MethodNotAllowed = 405 "method_not_allowed" "The method is not allowed here";
     /// Head or body took too long to arrive.
@@ -145,46 +144,35 @@ pub enum Advice {
     None,
     /// The `Allow` header of a 405.
     Allow(Box<str>),
-    /// Seconds for `Retry-After`.
-    RetryAfter(u32),
     /// `detail` of the problem document. Written in advance: it can quote neither the request nor
     /// anything of ours.
     Detail(&'static str),
 }
 
-/// A refusal on its way out of the gate.
-#[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) reason: Reason,
-    pub(super) advice: Advice,
-}
-
-/// Seconds after which an outage is worth another try.
-const OUTAGE_RETRY_SECS: u32 = 1;
-
-impl From<Reason> for Refused {
-    fn from(reason: Reason) -> Self {
-        let advice = match reason.status() {
-            503 => Advice::RetryAfter(OUTAGE_RETRY_SECS),
-            _ => Advice::None,
-        };
-        Self { reason, advice }
+impl Advice {
+    /// What to change about a token, where its reason does not tell.
+    pub(super) const fn about(error: TokenError) -> Self {
+        match error {
+            // No verdict on the cookie's token: it is not looked at, as if it had not been sent.
+            TokenError::UnknownOrigin => Self::Detail(
+                "a cookie counts here only beside an Origin that is the gateway's own or in \
+                 cors.allowed_origins",
+            ),
+            _ => Self::None,
+        }
     }
 }
 
-impl From<TokenError> for Refused {
-    fn from(error: TokenError) -> Self {
-        let reason = Reason::from(error);
-        match error {
-            // No verdict on the cookie's token: it is not looked at, as if it had not been sent.
-            TokenError::UnknownOrigin => Self {
-                reason,
-                advice: Advice::Detail(
-                    "a cookie counts here only beside an Origin that is the gateway's own or in \
-                     cors.allowed_origins",
-                ),
-            },
-            _ => reason.into(),
+/// Seconds after which an outage is worth another try: by then a circuit breaker has sent its probe,
+/// and an issuer without keys has been asked again.
+const OUTAGE_RETRY_SECS: u32 = 1;
+
+impl Reason {
+    /// Seconds for `Retry-After`, where the reason alone tells; a limit's depend on how it stands.
+    pub const fn retry_after_secs(self) -> Option<u32> {
+        match self.status() {
+            503 => Some(OUTAGE_RETRY_SECS),
+            _ => None,
         }
     }
 }
@@ -197,7 +185,7 @@ pub struct Rejection {
     /// What the client is told beside it.
     pub advice: Advice,
     /// The rule, when one was found.
-    pub rule: Option<Arc<Bound>>,
+    pub rule: Option<Arc<BoundRule>>,
     /// The caller, when one was verified.
     pub caller: Option<Arc<Caller>>,
     /// How its limits stand.
@@ -207,8 +195,13 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal of a request of which nothing is known yet.
     pub fn early(reason: Reason) -> Self {
-        let Refused { reason, advice } = reason.into();
-        Self { reason, advice, rule: None, caller: None, standings: Standings::default() }
+        Self {
+            reason,
+            advice: Advice::None,
+            rule: None,
+            caller: None,
+            standings: Standings::default(),
+        }
     }
 
     /// A refusal of the method; `allow` are those that would do.

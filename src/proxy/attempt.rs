@@ -30,9 +30,9 @@ impl Proxy {
         let admission = ctx.admission().ok_or_else(our_fault)?;
         let has_body = !session.as_downstream_mut().is_body_empty();
         let is_handshake = is_websocket_handshake(session.req_header());
+        let timeout = admission.rule().rule.timeout();
         let connection = connection(session)?;
-        connection
-            .answer_within(admission.rule().timeout().unwrap_or(upstream.settings.read_timeout));
+        connection.answer_within(timeout.unwrap_or(upstream.settings.read_timeout));
         if has_body && session.get_header(http::header::EXPECT).is_some() {
             // The client waits for the upstream's word before it sends anything.
             connection.awaits(Awaited::Answer);

@@ -48,16 +48,13 @@ impl Reply {
         if reason.status() == 401 {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(reason)));
         }
-        match advice {
-            Advice::None | Advice::Detail(_) => {}
-            Advice::Allow(methods) => {
-                if let Ok(value) = HeaderValue::from_str(methods) {
-                    headers.insert(ALLOW, value);
-                }
-            }
-            Advice::RetryAfter(seconds) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(*seconds));
-            }
+        if let Some(seconds) = reason.retry_after_secs() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Advice::Allow(methods) = advice
+            && let Ok(value) = HeaderValue::from_str(methods)
+        {
+            headers.insert(ALLOW, value);
         }
         reply
     }
@@ -159,7 +156,7 @@ mod tests {
     fn every_refusal_is_a_problem_document_that_gives_nothing_away() {
         let id = HeaderValue::from_static("id-1");
         for reason in Reason::ALL {
-            let reply = Reply::problem(*reason, &Advice::RetryAfter(7), &id);
+            let reply = Reply::problem(*reason, &Advice::None, &id);
             assert_eq!(reply.status.as_u16(), reason.status());
             let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
             let mut keys: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
@@ -167,6 +164,7 @@ mod tests {
             assert_eq!(keys, ["reason", "request_id", "status", "title", "type"]);
             assert_eq!(body["reason"], reason.word());
             assert_eq!(reply.headers.contains_key(WWW_AUTHENTICATE), reason.status() == 401);
+            assert_eq!(reply.headers.contains_key(RETRY_AFTER), reason.status() == 503);
         }
     }
 

@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 pub enum KeyRef<'a> {
     /// A client's address.
     Client(IpAddr),
-    /// A principal, a rule's id, a header's or a claim's value.
+    /// A principal, a rule's id, a header's value.
     Text(&'a str),
 }
 

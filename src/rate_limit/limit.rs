@@ -19,8 +19,6 @@ pub enum KeyKind {
     Rule,
     /// The value of a request header.
     Header(HeaderName),
-    /// The value of a verified claim.
-    Claim(Box<str>),
 }
 
 impl KeyKind {
@@ -38,7 +36,6 @@ impl fmt::Display for KeyKind {
             Self::Principal => f.write_str("principal"),
             Self::Rule => f.write_str("rule"),
             Self::Header(name) => write!(f, "header:{name}"),
-            Self::Claim(name) => write!(f, "claim:{name}"),
         }
     }
 }

@@ -19,6 +19,7 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use auth_gateway::gate::Reason;
 use auth_gateway::{config, rules};
 
 use sources::{ENGINE, Source, of_the_workspace, root, sources};
@@ -313,6 +314,26 @@ fn files_have_one_order() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(awaited.is_empty(), "in order, to be taken off the list: {awaited:?}");
+}
+
+/// A refusal that nobody gives would be a promise of the README that is never kept.
+#[test]
+fn every_reason_is_given_somewhere() {
+    let sources = sources();
+    let named = sources
+        .iter()
+        .flat_map(|(_, text)| code_lines(text))
+        .flat_map(|line| line.split("Reason::").skip(1))
+        .map(|rest| rest.split_at(rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len())));
+    // Who matches on a reason does not give it.
+    let is_pattern =
+        |rest: &str| ["=>", "|"].iter().any(|sign| rest.trim_start().starts_with(sign));
+    let given: BTreeSet<_> =
+        named.filter(|(_, rest)| !is_pattern(rest)).map(|(name, _)| name).collect();
+    for reason in Reason::ALL {
+        let name = format!("{reason:?}");
+        assert!(given.contains(name.as_str()), "{name} is given by nobody");
+    }
 }
 
 #[test]

@@ -98,6 +98,31 @@ fn a_decision_that_is_known_outlives_a_short_outage() {
 }
 
 #[test]
+fn an_allow_that_has_expired_says_so_where_it_serves_an_outage() {
+    story(async {
+        let build = World::build().set("openfga.stale_if_error", "10m");
+        let build = build.set("openfga.allow_ttl", "1ms").set("openfga.deny_ttl", "1ms");
+        let world = build.start().await;
+        let (ann, bob) = (world.token("ann").jwt(), world.token("bob").jwt());
+        let get = |token: &str| world.gateway.get("/api/report").bearer(token).send();
+        get(&ann).await.is(200);
+        get(&bob).await.refused(403, "denied");
+        assert_eq!(world.upstream.only_request().header("x-user-id"), Some("ann"));
+
+        world.openfga.down();
+        eventually("a stale allow", SOON, async || {
+            let answer = get(&ann).await;
+            (answer.is(200).header("x-authorization-decision") == "stale").then_some(())
+        })
+        .await;
+        world.gateway.await_access(|line| line["decision"] == "stale").await;
+        drop(world.upstream.take_requests());
+        get(&bob).await.refused(503, "authorization_unavailable");
+        world.saw_nothing();
+    });
+}
+
+#[test]
 fn a_rule_may_prefer_availability() {
     story(async {
         let lenient = json!([{"path": "/lenient/*path", "method": "GET", "feature": "report_viewer",
