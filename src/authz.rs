@@ -6,102 +6,34 @@
 
 pub mod cache;
 pub mod client;
+mod decide;
 mod embedded;
+mod fault;
 pub mod model;
 mod outage;
 pub mod question;
+mod settings;
+
+pub use decide::{Decide, OpenFgaAddress};
+pub use fault::CheckFault;
+pub use question::{Check, ConsistencyPreference, Question};
+pub use settings::AuthzSettings;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use prometheus::IntCounter;
 use tokio::sync::Semaphore;
 
 use crate::breaker::Breaker;
 use crate::clock::{Now, SharedClock};
 use crate::flight::Flights;
-use cache::{DecisionCache, Found};
+use cache::{DecisionCache, Remembered};
 use model::ModelWatch;
 use outage::OutageLog;
-pub use outage::Place;
-pub use question::{Check, Consistency, Question};
-
-/// Why no decision could be had.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum CheckFault {
-    /// The store has no authorization model yet, or it could not be read.
-    #[error("no authorization model is known for the store")]
-    NoModel,
-    /// No answer in time.
-    #[error("no answer within the deadline")]
-    Deadline,
-    /// The connection could not be made or broke.
-    #[error("connection failed: {cause}")]
-    Unreachable {
-        /// The innermost error.
-        cause: String,
-    },
-    /// OpenFGA, or the engine in this process, answered with an error of its own.
-    #[error("refused with {status} {code}: {message}")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// OpenFGA's error code word.
-        code: String,
-        /// OpenFGA's explanation.
-        message: String,
-    },
-    /// It wants to be left alone for a while.
-    #[error("answered {status} and asked to be left alone for a while")]
-    Busy {
-        /// HTTP status.
-        status: u16,
-        /// How long.
-        pause: Duration,
-    },
-    /// Something that is not an OpenFGA answered.
-    #[error("the answer is not OpenFGA's: {cause}")]
-    Unintelligible {
-        /// What was wrong with it.
-        cause: String,
-    },
-    /// Too many checks are in flight.
-    #[error("too many checks are in flight")]
-    Overloaded,
-    /// Recent checks failed; the next probe is due within a second.
-    #[error("recent checks failed, waiting before the next")]
-    CircuitOpen,
-}
-
-impl CheckFault {
-    /// Whether only this question cannot be answered (an unknown relation, say). Everything else is an
-    /// outage: other answers speak of the server (429, 503) or of us (401, 404), and then of all questions.
-    pub const fn is_about_the_question(&self) -> bool {
-        matches!(self, Self::Refused { status: 400 | 422, .. })
-    }
-
-    /// Whether it only follows from faults that came before it.
-    const fn is_consequence(&self) -> bool {
-        matches!(self, Self::Overloaded | Self::CircuitOpen)
-    }
-}
-
-/// Who decides: a server over the network, or an engine in process.
-#[async_trait]
-pub trait Decide: Send + Sync {
-    /// Evaluates one check against the authorization model `model_id`.
-    async fn decide(&self, check: &Check, model_id: &str) -> Result<bool, CheckFault>;
-
-    /// Where it asks, when that is over the network.
-    fn place(&self) -> Option<Place<'_>> {
-        None
-    }
-}
 
 /// Whom to ask.
 #[derive(Clone)]
-pub enum Authority {
+pub enum Decider {
     /// Somebody over the network, or a stand-in for him; answers are remembered.
     Remote(Arc<dyn Decide>),
     /// The engine in this process; answers are computed anew each time, which costs no more than
@@ -111,7 +43,7 @@ pub enum Authority {
 
 /// Where a decision came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum DecisionSource {
     /// Remembered and still fresh.
     Cache,
     /// Asked for this request, or for an identical one at the same time.
@@ -130,22 +62,7 @@ pub struct Decision {
     /// Whether the relation holds.
     pub allowed: bool,
     /// Where the answer came from.
-    pub source: Source,
-}
-
-/// How decisions are made and kept.
-#[derive(Debug, Clone)]
-pub struct AuthzSettings {
-    /// Decisions kept at most.
-    pub cache_entries: usize,
-    /// How long an allow is believed.
-    pub allow_ttl: Duration,
-    /// How long a deny is believed.
-    pub deny_ttl: Duration,
-    /// How long past its time an allow may serve while nobody can decide.
-    pub stale_if_error: Duration,
-    /// Checks in flight at most.
-    pub max_concurrent: usize,
+    pub source: DecisionSource,
 }
 
 /// What the decider said, and of when that is.
@@ -154,13 +71,11 @@ struct Answer {
     allowed: bool,
     /// Before the call: the answer may be as old as that.
     asked: Now,
-    /// The cache's epoch at that time.
-    epoch: u64,
 }
 
 /// Asks and remembers.
 pub struct Authorizer {
-    authority: Authority,
+    decider: Decider,
     model: Arc<ModelWatch>,
     cache: DecisionCache,
     flights: Arc<Flights<Check, Result<Answer, CheckFault>>>,
@@ -171,22 +86,22 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    /// An authorizer that asks `authority` about the model that `model` pins; `asked` counts the checks
+    /// An authorizer that asks `decider` about the model that `model` pins; `asked` counts the checks
     /// that are sent.
     pub fn new(
         settings: &AuthzSettings,
-        authority: Authority,
+        decider: Decider,
         model: Arc<ModelWatch>,
         clock: SharedClock,
         asked: IntCounter,
     ) -> Self {
         Self {
-            authority,
+            decider,
             model,
             cache: DecisionCache::new(settings),
             flights: Arc::new(Flights::new()),
             permits: Arc::new(Semaphore::new(settings.max_concurrent)),
-            breaker: Arc::new(Breaker::new(5, Duration::from_secs(1))),
+            breaker: Arc::new(Breaker::new()),
             clock,
             asked,
         }
@@ -194,41 +109,41 @@ impl Authorizer {
 
     /// Decides `question`; no I/O when the answer is remembered.
     pub async fn check(&self, question: &Question<'_>, now: Now) -> Result<Decision, CheckFault> {
-        let decider = match &self.authority {
-            Authority::Remote(decider) => decider,
-            Authority::Embedded(store) => {
+        let remote = match &self.decider {
+            Decider::Remote(remote) => remote,
+            Decider::Embedded(store) => {
                 let allowed = embedded::decide(store, question)
                     .inspect_err(|fault| self.outages().engine_failed(fault, question, now))?;
-                return Ok(Decision { allowed, source: Source::Embedded });
+                return Ok(Decision { allowed, source: DecisionSource::Embedded });
             }
         };
         let Some(model) = self.model.current() else {
             // The request fails for lack of a model; what helps the operator is why there is none.
             let fault = self.model.fault();
             let fault = fault.as_deref().unwrap_or(&CheckFault::NoModel);
-            self.outages().request_failed(fault, question, decider.place(), now);
+            self.outages().request_failed(fault, question, remote.address(), now);
             return Err(CheckFault::NoModel);
         };
         let found = self.cache.find(question, model.generation, now);
-        if let Found::Fresh(allowed) = found
-            && question.consistency == Consistency::MinimizeLatency
+        if let Remembered::Fresh(allowed) = found
+            && question.consistency == ConsistencyPreference::MinimizeLatency
         {
-            return Ok(Decision { allowed, source: Source::Cache });
+            return Ok(Decision { allowed, source: DecisionSource::Cache });
         }
-        match self.ask(decider, question, &model, now).await {
+        match self.ask(remote, question, &model, now).await {
             Ok(allowed) => {
-                self.outages().answered(decider.place());
-                Ok(Decision { allowed, source: Source::Fresh })
+                self.outages().answered(remote.address());
+                Ok(Decision { allowed, source: DecisionSource::Fresh })
             }
             Err(fault) => {
-                self.outages().request_failed(&fault, question, decider.place(), now);
+                self.outages().request_failed(&fault, question, remote.address(), now);
                 // A question that OpenFGA refuses is no outage, and who wants a recent answer does
                 // not want an old one.
                 let may_be_stale = !fault.is_about_the_question()
-                    && question.consistency == Consistency::MinimizeLatency;
+                    && question.consistency == ConsistencyPreference::MinimizeLatency;
                 match found {
-                    Found::StaleAllow if may_be_stale => {
-                        Ok(Decision { allowed: true, source: Source::Stale })
+                    Remembered::StaleAllow if may_be_stale => {
+                        Ok(Decision { allowed: true, source: DecisionSource::Stale })
                     }
                     _ => Err(fault),
                 }
@@ -248,14 +163,13 @@ impl Authorizer {
 
     async fn ask(
         &self,
-        decider: &Arc<dyn Decide>,
+        remote: &Arc<dyn Decide>,
         question: &Question<'_>,
         model: &Arc<model::Model>,
         now: Now,
     ) -> Result<bool, CheckFault> {
         let check = question.to_check(model.generation);
-        let epoch = self.cache.epoch();
-        let (decider, permits) = (Arc::clone(decider), Arc::clone(&self.permits));
+        let (remote, permits) = (Arc::clone(remote), Arc::clone(&self.permits));
         let (breaker, clock) = (Arc::clone(&self.breaker), Arc::clone(&self.clock));
         let (flown, pinned) = (check.clone(), Arc::clone(model));
         let asked = self.asked.clone();
@@ -267,21 +181,21 @@ impl Authorizer {
                 return Err(CheckFault::CircuitOpen);
             }
             asked.inc();
-            let answer = decider.decide(&flown, &pinned.id).await;
+            let answer = remote.decide(&flown, &pinned.id).await;
             note(&breaker, answer.as_ref().err(), clock.now());
-            answer.map(|allowed| Answer { allowed, asked: now, epoch })
+            answer.map(|allowed| Answer { allowed, asked: now })
         };
         let answer = match question.consistency {
-            Consistency::MinimizeLatency => {
+            ConsistencyPreference::MinimizeLatency => {
                 self.flights.join(check.clone(), work).await.unwrap_or_else(|| {
                     Err(CheckFault::Unintelligible { cause: "the check was aborted".to_owned() })
                 })
             }
             // A flight that has begun may answer from before this question was asked.
-            Consistency::HigherConsistency => work().await,
+            ConsistencyPreference::HigherConsistency => work().await,
         };
-        let Answer { allowed, asked, epoch } = answer?;
-        self.cache.insert(check, allowed, asked, epoch);
+        let Answer { allowed, asked } = answer?;
+        self.cache.insert(check, allowed, asked);
         Ok(allowed)
     }
 

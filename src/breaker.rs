@@ -5,26 +5,26 @@ use std::time::Duration;
 
 use crate::clock::{Now, millis};
 
+/// Failures in a row that open it. Fewer would take one lost connection pool for an outage; more would
+/// make that many requests wait out their deadline first.
+const THRESHOLD: u32 = 5;
+
+/// Between two probes. Whoever was out of reach is noticed to be back within it, and a 503 tells clients
+/// to come again after it.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Counts failures in a row; lock-free.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Breaker {
-    threshold: u32,
-    interval_millis: u64,
     failures: AtomicU32,
     next_probe_millis: AtomicU64,
     held_until_millis: AtomicU64,
 }
 
 impl Breaker {
-    /// Opens after `threshold` failures in a row, then lets one call through per `interval`.
-    pub fn new(threshold: u32, interval: Duration) -> Self {
-        Self {
-            threshold,
-            interval_millis: millis(interval),
-            failures: AtomicU32::new(0),
-            next_probe_millis: AtomicU64::new(0),
-            held_until_millis: AtomicU64::new(0),
-        }
+    /// Closed: every call may be made.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Whether a call may be made now.
@@ -32,11 +32,11 @@ impl Breaker {
         if self.is_held(now) {
             return false;
         }
-        if self.failures.load(Ordering::Acquire) < self.threshold {
+        if self.failures.load(Ordering::Acquire) < THRESHOLD {
             return true;
         }
         let due = self.next_probe_millis.load(Ordering::Acquire);
-        let next = now.mono_millis().saturating_add(self.interval_millis);
+        let next = now.mono_millis().saturating_add(millis(PROBE_INTERVAL));
         now.mono_millis() >= due
             && self
                 .next_probe_millis
@@ -59,9 +59,9 @@ impl Breaker {
     pub fn fail(&self, pause: Option<Duration>, now: Now) {
         let failures = self.failures.fetch_add(1, Ordering::AcqRel).saturating_add(1);
         // Calls that were under way when it opened do not put the probe off unless asked to.
-        let interval = if failures == self.threshold { self.interval_millis } else { 0 };
+        let interval = if failures == THRESHOLD { millis(PROBE_INTERVAL) } else { 0 };
         let pause = pause.map_or(0, millis).max(interval);
-        if failures >= self.threshold && pause > 0 {
+        if failures >= THRESHOLD && pause > 0 {
             let next = now.mono_millis().saturating_add(pause);
             self.next_probe_millis.fetch_max(next, Ordering::AcqRel);
         }
@@ -71,7 +71,7 @@ impl Breaker {
     pub fn hold(&self, pause: Duration, now: Now) {
         let until = now.mono_millis().saturating_add(millis(pause));
         self.held_until_millis.fetch_max(until, Ordering::AcqRel);
-        self.failures.fetch_max(self.threshold, Ordering::AcqRel);
+        self.failures.fetch_max(THRESHOLD, Ordering::AcqRel);
     }
 
     fn is_held(&self, now: Now) -> bool {
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn five_failures_open_it_one_probe_a_second_goes_through_and_a_success_closes_it() {
-        let breaker = Breaker::new(5, Duration::from_secs(1));
+        let breaker = Breaker::new();
         for _ in 0..5 {
             assert!(breaker.admits(at(0)));
             breaker.record(false, at(0));
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_pause_that_was_asked_for_is_kept_and_a_shorter_one_does_not_cut_it() {
-        let breaker = Breaker::new(5, Duration::from_secs(1));
+        let breaker = Breaker::new();
         breaker.hold(Duration::from_secs(3), at(0));
         breaker.hold(Duration::from_secs(1), at(0));
         assert!(!breaker.admits(at(2_999)));
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_success_that_was_under_way_ends_no_pause() {
-        let breaker = Breaker::new(5, Duration::from_secs(1));
+        let breaker = Breaker::new();
         assert!(breaker.admits(at(0)) && breaker.admits(at(0)));
         breaker.hold(Duration::from_secs(3), at(10));
         breaker.record(true, at(20));
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn one_of_several_who_wants_to_be_spared_is_one_failure() {
-        let breaker = Breaker::new(5, Duration::from_secs(1));
+        let breaker = Breaker::new();
         for _ in 0..20 {
             breaker.fail(Some(Duration::from_secs(7)), at(0));
             assert!(breaker.admits(at(0)));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn calls_that_were_under_way_do_not_put_the_probe_off() {
-        let breaker = Breaker::new(5, Duration::from_secs(1));
+        let breaker = Breaker::new();
         (0..5).for_each(|_| breaker.record(false, at(0)));
         (0..5).for_each(|_| breaker.record(false, at(900)));
         assert!(breaker.admits(at(1_000)));

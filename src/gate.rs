@@ -13,24 +13,32 @@ pub mod rejection;
 mod request;
 mod standings;
 
+pub use admission::Admission;
+pub use caller::Caller;
+pub use rejection::{Reason, Rejection};
+pub use request::{Client, Request};
+pub use standings::Standings;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::Method;
 
 use crate::authn::{Authenticator, Bearer, TokenCache, TokenError};
-use crate::authz::{Authorizer, CheckFault, Consistency, Question, Source};
+use crate::authz::{Authorizer, CheckFault, ConsistencyPreference, DecisionSource, Question};
 use crate::clock::Now;
 use crate::rate_limit::{InFlight, KeyRef, LimitId, Limiter};
-use crate::rules::{Access, OnUnavailable, Params, Target};
+use crate::rules::{Access, Consistency, OnUnavailable, Params, Target};
 
-pub use admission::Admission;
-pub use caller::Caller;
 use policy::{BoundLimit, BoundRule, Policy, Ruling};
 use rejection::Advice;
-pub use rejection::{Reason, Rejection};
-pub use request::{Client, Request};
-pub use standings::Standings;
+
+/// Tokens of one address that are verified at the same time; a page of a browser needs one.
+const MAX_VERIFYING: usize = 64;
+
+/// Names the field, so that whoever meets the refusal knows what to ask the operator for.
+const ENCODED_SLASH: &str =
+    "an encoded slash (%2F) is let through only by a rule that says encoded_slashes: allow";
 
 /// The limits that apply to every request.
 #[derive(Debug, Clone, Copy)]
@@ -54,9 +62,6 @@ pub struct Gate {
     verifying: InFlight,
 }
 
-/// Tokens of one address that are verified at the same time; a page of a browser needs one.
-const MAX_VERIFYING: usize = 64;
-
 /// One request before the gate: what was sent, what applies to it, and what has come to light.
 struct Trial<'a> {
     gate: &'a Gate,
@@ -72,7 +77,7 @@ struct Trial<'a> {
 struct Evidence {
     caller: Option<Arc<Caller>>,
     standings: Standings,
-    decided: Option<Source>,
+    decided: Option<DecisionSource>,
     advice: Advice,
 }
 
@@ -98,7 +103,7 @@ impl Gate {
 
     /// Whether a rule covers `method` on the target, for preflights.
     pub fn covers(&self, target: &Target<'_>, method: &Method) -> Result<(), Rejection> {
-        decide(self.policy.load().find_for_method(target, method)).map(drop)
+        decide(&self.policy.load().find_for_method(target, method)).map(drop)
     }
 
     /// Puts other rules into force; requests under way finish under theirs.
@@ -119,7 +124,7 @@ impl Gate {
     /// Lets `request` pass, or tells why not.
     pub async fn admit(&self, request: &Request<'_>, now: Now) -> Result<Admission, Rejection> {
         let policy = self.policy.load();
-        let (bound, params) = decide(policy.find(&request.target))?;
+        let (bound, params) = decide(&policy.find(&request.target))?;
         let evidence = Evidence::default();
         let mut trial = Trial { gate: self, request, bound, params, now, evidence };
         let verdict = trial.judge().await;
@@ -133,8 +138,8 @@ impl Gate {
 }
 
 /// The rule that decides, or the refusal of a request that has none.
-fn decide<'a>(ruling: Ruling<'a>) -> Result<(&'a Arc<BoundRule>, Params<'a>), Rejection> {
-    match ruling {
+fn decide<'a>(ruling: &Ruling<'a>) -> Result<(&'a Arc<BoundRule>, Params<'a>), Rejection> {
+    match *ruling {
         Ruling::Rule { rule, params } => Ok((rule, params)),
         Ruling::MethodNotAllowed { allow } => Err(Rejection::method(allow)),
         Ruling::EncodedSlash { rule } => Err(Rejection {
@@ -144,10 +149,6 @@ fn decide<'a>(ruling: Ruling<'a>) -> Result<(&'a Arc<BoundRule>, Params<'a>), Re
         Ruling::NoRule => Err(Rejection::early(Reason::NoRule)),
     }
 }
-
-/// Names the field, so that whoever meets the refusal knows what to ask the operator for.
-const ENCODED_SLASH: &str =
-    "an encoded slash (%2F) is let through only by a rule that says encoded_slashes: allow";
 
 impl Trial<'_> {
     async fn judge(&mut self) -> Result<(), Reason> {
@@ -211,7 +212,7 @@ impl Trial<'_> {
             Ok(verified) => verified,
             Err(error) => {
                 let detail = gate.authenticator.explain(bearer, error, now);
-                refused_token::tell(error, detail, self.bound, request);
+                refused_token::tell(error, detail.as_deref(), self.bound, request);
                 let reason = self.refuse_token(error);
                 if reason.status() == 401 {
                     // Refused already: the count is what matters, not whether it fits.
@@ -241,7 +242,7 @@ impl Trial<'_> {
         }
         let (limiter, limit) = (&self.gate.limiter, self.gate.limits.principal);
         let outcome = if let Some(window) = &caller.window {
-            limiter.charge_window(window, self.now)
+            limiter.charge_window(window, self.now).map(Some)
         } else {
             limiter.charge(limit, KeyRef::Text(caller.principal.user()), self.now)
         };
@@ -270,8 +271,8 @@ impl Trial<'_> {
             object: &object,
             rule: rule.id(),
             consistency: match rule.consistency() {
-                crate::rules::Consistency::Higher => Consistency::HigherConsistency,
-                crate::rules::Consistency::MinimizeLatency => Consistency::MinimizeLatency,
+                Consistency::Higher => ConsistencyPreference::HigherConsistency,
+                Consistency::MinimizeLatency => ConsistencyPreference::MinimizeLatency,
             },
         };
         let source = match self.gate.authorizer.check(&question, self.now).await {
@@ -283,7 +284,7 @@ impl Trial<'_> {
                 return Err(Reason::AuthorizationUnavailable);
             }
             Err(CheckFault::Overloaded) => return Err(Reason::Overloaded),
-            Err(_) if rule.on_unavailable() == OnUnavailable::Allow => Source::Nobody,
+            Err(_) if rule.on_unavailable() == OnUnavailable::Allow => DecisionSource::Nobody,
             Err(_) => return Err(Reason::AuthorizationUnavailable),
         };
         self.evidence.decided = Some(source);

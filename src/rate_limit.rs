@@ -1,6 +1,6 @@
 //! How often a key may call.
 //!
-//! A [`Limit`] says how many requests one key may make in one window. A [`Window`] counts one key:
+//! A [`Limit`] says how many requests one key may make in one window, or that nobody counts. A [`Window`] counts one key:
 //! it is decided locally, without waiting for anybody. The [`Limiter`] finds the window of a key and
 //! bounds how many there are. [`RedisSync`] runs beside the requests and tells replicas about each
 //! other's counts.
@@ -15,7 +15,7 @@ pub mod headers;
 mod in_flight;
 mod key;
 mod limit;
-mod local;
+mod limiter;
 mod overflow;
 mod redis_sync;
 mod share;
@@ -29,9 +29,11 @@ mod window;
 pub use epoch::EpochMillis;
 pub use in_flight::{InFlight, InFlightGuard};
 pub use key::KeyRef;
-pub use limit::{KeyKind, Limit, LimitError};
-pub use local::{LimitId, Limiter, LimiterError};
-pub use redis_sync::{RedisSync, Settings, SettingsError, SyncFault, SyncState, SyncStatus};
+pub use limit::{KeyKind, Limit, LimitError, LimitId, Quota};
+pub use limiter::{Limiter, LimiterError};
+pub use redis_sync::{
+    RedisSettings, RedisSettingsError, RedisSync, SyncFault, SyncState, SyncStatus,
+};
 pub use share::Share;
 pub use sweep::sweep_until_shutdown;
 pub use window::{Exceeded, Standing, Window};

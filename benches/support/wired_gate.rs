@@ -11,7 +11,7 @@ use auth_gateway::authn::{
     Authenticator, Credentials, FetchError, IssuerSettings, KeySet, KeySource, TokenCache,
 };
 use auth_gateway::authz::model::ModelWatch;
-use auth_gateway::authz::{Authority, Authorizer, AuthzSettings, Check, CheckFault, Decide};
+use auth_gateway::authz::{Authorizer, AuthzSettings, Check, CheckFault, Decide, Decider};
 use auth_gateway::clock::{Clock, ManualClock, Now, SharedClock};
 use auth_gateway::dev::issuer::{Issuer, Settings};
 use auth_gateway::gate::{Client, CommonLimits, Gate, Request};
@@ -204,8 +204,8 @@ fn authorizer(memory: Memory, clock: &SharedClock, asked: IntCounter) -> Authori
     model
         .pin(&json!({"id": "01JDQ0000000000000000000000", "type_definitions": []}))
         .expect("model");
-    let authority = Authority::Remote(Arc::new(AlwaysAllows));
-    Authorizer::new(&settings, authority, model, Arc::clone(clock), asked)
+    let decider = Decider::Remote(Arc::new(AlwaysAllows));
+    Authorizer::new(&settings, decider, model, Arc::clone(clock), asked)
 }
 
 fn limiter(now: Now) -> Limiter {

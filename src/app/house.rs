@@ -13,7 +13,7 @@ use crate::admin::{Admin, Parts};
 use crate::authn::{Audiences, Authenticator, TokenCache};
 use crate::authz::client::OpenFga;
 use crate::authz::model::{ModelRefresh, ModelWatch};
-use crate::authz::{Authority, Authorizer};
+use crate::authz::{Authorizer, Decider};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Embedded, Limits, Settings};
 use crate::gate::policy::Policy;
@@ -115,16 +115,16 @@ impl House {
             (None, Some(embedded)) => Some(load_store(&Engine::default(), embedded)?),
             (store, _) => store,
         };
-        let authority = match &store {
-            Some(store) => Authority::Embedded(Arc::clone(store)),
-            None => Authority::Remote(Arc::new(OpenFga::new(settings.openfga.client.clone())?)),
+        let decider = match &store {
+            Some(store) => Decider::Embedded(Arc::clone(store)),
+            None => Decider::Remote(Arc::new(OpenFga::new(settings.openfga.client.clone())?)),
         };
         if let Some(store) = &store {
             pin_latest(&model, store);
         }
         let authorizer = Arc::new(Authorizer::new(
             &settings.openfga.authz,
-            authority,
+            decider,
             Arc::clone(&model),
             Arc::clone(&clock),
             metrics.checks.clone(),

@@ -33,8 +33,6 @@ mod answer;
 #[cfg(test)]
 mod tests;
 
-const FAILURES_TO_OPEN: u32 = 5;
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_CALLS_IN_FLIGHT: usize = 256;
 const MAX_REFUSED_TOKENS: usize = 10_000;
 const MAX_REFUSED_BYTES: u64 = 8 * 1024 * 1024;
@@ -110,7 +108,7 @@ impl Introspection {
             audiences: terms.audiences,
             skew: terms.skew,
             clock,
-            breaker: Breaker::new(FAILURES_TO_OPEN, PROBE_INTERVAL),
+            breaker: Breaker::new(),
             outage: Outage::default(),
             odd_tokens: LastTold::default(),
             permits: Semaphore::new(MAX_CALLS_IN_FLIGHT),

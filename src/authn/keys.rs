@@ -31,9 +31,12 @@ mod tests;
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(1);
 /// Longest pause after a failed refresh while the old keys serve.
 const RETRY_WITH_KEYS: Duration = Duration::from_secs(15);
-/// Time between two fetches that tokens may cause.
+/// Time between two fetches that tokens may cause. Anybody can name a key that does not exist, which costs
+/// the issuer twelve requests a minute at most; the tokens of a key that was published in between are
+/// refused for so long at worst.
 const COOL_DOWN: Duration = Duration::from_secs(5);
-/// How long a request waits for the fetch that its token caused.
+/// How long a request waits for the fetch that its token caused: enough for a handshake and two documents,
+/// and less than clients give up after. The fetch itself goes on for whoever comes later.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// What all issuers' keys tell the rest of the process.

@@ -1,12 +1,10 @@
 //! Remembered decisions.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
-use super::AuthzSettings;
-use super::question::{Check, CheckRef, Consistency, Question};
+use super::question::{Check, CheckRef, ConsistencyPreference, Question};
+use super::settings::AuthzSettings;
 use crate::clock::{Now, millis};
 use crate::sweep::sweep;
 
@@ -18,7 +16,7 @@ const PLACE_BYTES: usize = 200;
 
 /// What the cache knows about a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Remembered {
     /// An answer that is still believed.
     Fresh(bool),
     /// An allow that has expired but may serve during an outage.
@@ -30,14 +28,13 @@ pub(super) enum Found {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     allowed: bool,
-    epoch: u64,
     asked_nanos: u64,
 }
 
 impl Entry {
-    /// Whether an answer of `epoch` that was asked for at `asked` takes its place.
-    fn gives_way_to(&self, epoch: u64, asked: Now) -> bool {
-        self.epoch != epoch || self.asked_nanos <= asked.mono_nanos()
+    /// Whether an answer that was asked for at `asked` takes its place.
+    fn gives_way_to(&self, asked: Now) -> bool {
+        self.asked_nanos <= asked.mono_nanos()
     }
 }
 
@@ -48,7 +45,6 @@ struct Weight;
 /// A bounded map from question to answer.
 pub(super) struct DecisionCache {
     entries: Cache<Check, Entry, Weight, ahash::RandomState>,
-    epoch: AtomicU64,
     allow_millis: u64,
     deny_millis: u64,
     stale_millis: u64,
@@ -65,52 +61,45 @@ impl DecisionCache {
                 ahash::RandomState::new(),
                 quick_cache::sync::DefaultLifecycle::default(),
             ),
-            epoch: AtomicU64::new(0),
             allow_millis: millis(settings.allow_ttl),
             deny_millis: millis(settings.deny_ttl),
             stale_millis: millis(settings.stale_if_error),
         }
     }
 
-    pub(super) fn find(&self, question: &Question<'_>, generation: u32, now: Now) -> Found {
+    pub(super) fn find(&self, question: &Question<'_>, generation: u32, now: Now) -> Remembered {
         let Some(entry) = self.entries.get(&CheckRef(question, generation)) else {
-            return Found::Nothing;
+            return Remembered::Nothing;
         };
         self.found(&entry, now)
     }
 
-    fn found(&self, entry: &Entry, now: Now) -> Found {
-        if entry.epoch != self.epoch() {
-            return Found::Nothing;
-        }
+    fn found(&self, entry: &Entry, now: Now) -> Remembered {
         let age = now.mono_nanos().saturating_sub(entry.asked_nanos) / 1_000_000;
         let ttl = if entry.allowed { self.allow_millis } else { self.deny_millis };
         if age < ttl {
-            Found::Fresh(entry.allowed)
+            Remembered::Fresh(entry.allowed)
         } else if entry.allowed && age < ttl.saturating_add(self.stale_millis) {
-            Found::StaleAllow
+            Remembered::StaleAllow
         } else {
-            Found::Nothing
+            Remembered::Nothing
         }
     }
 
-    /// Remembers an answer to a question that was asked at `asked`, unless everything has been
-    /// forgotten since `epoch` or the answer to a question that was asked later is known already.
-    pub(super) fn insert(&self, mut check: Check, allowed: bool, asked: Now, epoch: u64) {
-        if epoch != self.epoch() {
-            return;
-        }
+    /// Remembers an answer to a question that was asked at `asked`, unless the answer to one that was
+    /// asked later is known already.
+    pub(super) fn insert(&self, mut check: Check, allowed: bool, asked: Now) {
         // One key per question, however recent an answer was wanted.
-        check.consistency = Consistency::MinimizeLatency;
+        check.consistency = ConsistencyPreference::MinimizeLatency;
         let ttl = if allowed { self.allow_millis } else { self.deny_millis };
         if ttl == 0 {
             // Not to be believed a second time, but newer than what is.
-            self.entries.remove_if(&check, |known| known.gives_way_to(epoch, asked));
+            self.entries.remove_if(&check, |known| known.gives_way_to(asked));
             return;
         }
-        let answer = Entry { allowed, epoch, asked_nanos: asked.mono_nanos() };
+        let answer = Entry { allowed, asked_nanos: asked.mono_nanos() };
         let found = self.entries.entry(&check, None, |_, known| {
-            if known.gives_way_to(epoch, asked) {
+            if known.gives_way_to(asked) {
                 *known = answer;
             }
             EntryAction::Retain(())
@@ -123,12 +112,7 @@ impl DecisionCache {
 
     /// Forgets the decisions that cannot serve any more, not even in an outage.
     pub(super) async fn sweep(&self, now: Now) {
-        sweep(&self.entries, |entry| self.found(entry, now) == Found::Nothing).await;
-    }
-
-    /// Changes whenever all remembered decisions became void.
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
+        sweep(&self.entries, |entry| self.found(entry, now) == Remembered::Nothing).await;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -162,7 +146,7 @@ mod tests {
     }
 
     fn check(object: &str) -> Check {
-        let consistency = Consistency::MinimizeLatency;
+        let consistency = ConsistencyPreference::MinimizeLatency;
         let (user, relation, rule) = ("user:281", "viewer", "");
         Question { user, relation, object, rule, consistency }.to_check(1)
     }
@@ -177,7 +161,7 @@ mod tests {
             let cache = cache(5_000);
             let held = measure(|| {
                 for index in 0..20_000 {
-                    cache.insert(check(&format!("{index:0length$}")), true, at(0), 0);
+                    cache.insert(check(&format!("{index:0length$}")), true, at(0));
                 }
             });
             assert!((at_least..=5_000).contains(&cache.len()), "{length}: {}", cache.len());
@@ -189,8 +173,8 @@ mod tests {
     #[tokio::test]
     async fn a_sweep_forgets_what_cannot_serve_even_in_an_outage() {
         let cache = cache(100);
-        cache.insert(check("allowed"), true, at(0), 0);
-        cache.insert(check("denied"), false, at(0), 0);
+        cache.insert(check("allowed"), true, at(0));
+        cache.insert(check("denied"), false, at(0));
         for (secs, left) in [(9, 2), (10, 1), (89, 1), (90, 0)] {
             cache.sweep(at(secs)).await;
             assert_eq!(cache.len(), left, "after {secs} s");

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::question::{Check, Consistency};
-use super::{CheckFault, Decide, Place};
+use super::decide::{Decide, OpenFgaAddress};
+use super::fault::CheckFault;
+use super::question::{Check, ConsistencyPreference};
 use crate::http_body::{self, BodyError};
 use crate::secret::Secret;
 
@@ -133,8 +134,8 @@ impl OpenFga {
     }
 
     /// Whom it asks.
-    pub fn place(&self) -> Place<'_> {
-        Place { url: self.settings.url.as_str(), store_id: &self.settings.store_id }
+    pub fn address(&self) -> OpenFgaAddress<'_> {
+        OpenFgaAddress { url: self.settings.url.as_str(), store_id: &self.settings.store_id }
     }
 
     /// The newest authorization model of the store, if it has one.
@@ -171,16 +172,16 @@ impl Decide for OpenFga {
             },
             authorization_model_id: model_id,
             consistency: match check.consistency {
-                Consistency::MinimizeLatency => None,
-                Consistency::HigherConsistency => Some("HIGHER_CONSISTENCY"),
+                ConsistencyPreference::MinimizeLatency => None,
+                ConsistencyPreference::HigherConsistency => Some("HIGHER_CONSISTENCY"),
             },
         };
         let request = self.http.post(self.check_url.clone()).json(&body);
         read::<CheckAnswer>(request).await.map(|answer| answer.allowed)
     }
 
-    fn place(&self) -> Option<Place<'_>> {
-        Some(self.place())
+    fn address(&self) -> Option<OpenFgaAddress<'_>> {
+        Some(self.address())
     }
 }
 

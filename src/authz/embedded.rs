@@ -2,7 +2,8 @@
 
 use fga_engine::{CheckRequest, EngineError, Store};
 
-use super::{CheckFault, Question};
+use super::fault::CheckFault;
+use super::question::Question;
 
 /// Evaluates `question` against the store's latest model and tuples.
 pub(super) fn decide(store: &Store, question: &Question<'_>) -> Result<bool, CheckFault> {

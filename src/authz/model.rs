@@ -8,10 +8,13 @@ use arc_swap::ArcSwapOption;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::CheckFault;
 use super::client::OpenFga;
+use super::fault::CheckFault;
 use super::outage::OutageLog;
 use crate::clock::SharedClock;
+
+/// Time between look-ups while no model is known.
+const RETRY_WITHOUT_MODEL: Duration = Duration::from_secs(1);
 
 /// One authorization model: its id and which relations its types define.
 #[derive(Debug)]
@@ -107,9 +110,6 @@ pub struct ModelRefresh {
     pub clock: SharedClock,
 }
 
-/// Time between look-ups while no model is known.
-const RETRY_WITHOUT_MODEL: Duration = Duration::from_secs(1);
-
 impl ModelRefresh {
     /// Runs until `shutdown`.
     pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
@@ -128,10 +128,10 @@ impl ModelRefresh {
     fn report(&self, outcome: Result<(), CheckFault>, pause: Duration) {
         let fault = outcome.err().map(Arc::new);
         self.watch.set_fault(fault.clone());
-        let (outages, place) = (self.watch.outages(), self.client.place());
+        let (outages, address) = (self.watch.outages(), self.client.address());
         match fault {
-            Some(fault) => outages.lookup_failed(&fault, place, pause, self.clock.now()),
-            None => outages.answered(Some(place)),
+            Some(fault) => outages.lookup_failed(&fault, address, pause, self.clock.now()),
+            None => outages.answered(Some(address)),
         }
     }
 

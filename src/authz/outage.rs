@@ -3,18 +3,11 @@
 
 use std::time::Duration;
 
-use super::{CheckFault, Question};
+use super::decide::OpenFgaAddress;
+use super::fault::CheckFault;
+use super::question::Question;
 use crate::clock::Now;
 use crate::outage::{ANY_CAUSE, LastTold, Outage, SAME_CAUSE};
-
-/// Whom the log says is out of reach.
-#[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    /// Base of the API.
-    pub url: &'a str,
-    /// The store.
-    pub store_id: &'a str,
-}
 
 /// Who suffers.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +30,7 @@ impl OutageLog {
         &self,
         fault: &CheckFault,
         question: &Question<'_>,
-        place: Option<Place<'_>>,
+        address: Option<OpenFgaAddress<'_>>,
         now: Now,
     ) {
         if fault.is_about_the_question() {
@@ -46,7 +39,7 @@ impl OutageLog {
                 tell_refusal("OpenFGA refused a check", fault, question, hint);
             }
         } else if self.is_news(fault, Sufferer::Request, now) {
-            tell(fault, place, "verify OPENFGA_URL, OPENFGA_STORE_ID and network connectivity");
+            tell(fault, address, "verify OPENFGA_URL, OPENFGA_STORE_ID and network connectivity");
         }
     }
 
@@ -62,7 +55,7 @@ impl OutageLog {
     pub(super) fn lookup_failed(
         &self,
         fault: &CheckFault,
-        place: Place<'_>,
+        address: OpenFgaAddress<'_>,
         pause: Duration,
         now: Now,
     ) {
@@ -71,14 +64,14 @@ impl OutageLog {
                 "verify OPENFGA_URL, OPENFGA_STORE_ID and network connectivity; \
                  tried again every {pause:?}"
             );
-            tell(fault, Some(place), &hint);
+            tell(fault, Some(address), &hint);
         }
     }
 
     /// OpenFGA has answered.
-    pub(super) fn answered(&self, place: Option<Place<'_>>) {
+    pub(super) fn answered(&self, address: Option<OpenFgaAddress<'_>>) {
         if self.outage.ends() {
-            let (url, store_id) = (place.map(|p| p.url), place.map(|p| p.store_id));
+            let (url, store_id) = (address.map(|at| at.url), address.map(|at| at.store_id));
             tracing::info!(url, store_id, "OpenFGA is reachable again");
         }
     }
@@ -100,12 +93,12 @@ impl OutageLog {
     }
 }
 
-fn tell(fault: &CheckFault, place: Option<Place<'_>>, hint: &str) {
+fn tell(fault: &CheckFault, address: Option<OpenFgaAddress<'_>>, hint: &str) {
     tracing::warn!(
         reason = "authorization_unavailable",
         cause = %fault,
-        url = place.map(|place| place.url),
-        store_id = place.map(|place| place.store_id),
+        url = address.map(|address| address.url),
+        store_id = address.map(|address| address.store_id),
         hint,
         "Failed to connect to OpenFGA"
     );
@@ -164,7 +157,7 @@ mod tests {
             relation: "viewer",
             object: "feature:reports",
             rule,
-            consistency: crate::authz::Consistency::MinimizeLatency,
+            consistency: crate::authz::ConsistencyPreference::MinimizeLatency,
         };
         let fault = CheckFault::Refused { status: 400, code: "x".into(), message: "y".into() };
         for (millis, rule, expected) in [

@@ -7,7 +7,7 @@ use quick_cache::Equivalent;
 
 /// How recent an answer must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Consistency {
+pub enum ConsistencyPreference {
     /// Remembered answers will do, here and in OpenFGA.
     #[default]
     MinimizeLatency,
@@ -27,7 +27,7 @@ pub struct Question<'a> {
     /// Whose question it is: the id of a rule, for the log.
     pub rule: &'a str,
     /// How recent the answer must be.
-    pub consistency: Consistency,
+    pub consistency: ConsistencyPreference,
 }
 
 /// A question with the model generation it is asked of: what caches and flights are keyed by.
@@ -39,7 +39,7 @@ pub struct Check {
     /// Generation of the pinned authorization model.
     pub generation: u32,
     /// How recent the answer must be.
-    pub consistency: Consistency,
+    pub consistency: ConsistencyPreference,
     user_len: usize,
     relation_len: usize,
     text: Arc<str>,

@@ -35,8 +35,7 @@ fn write(out: &mut impl Write, settings: &Settings, policy: &Policy) -> std::io:
     let redis = settings.redis.as_ref().map_or("none", |redis| redis.redacted_url());
     writeln!(out, "redis       {redis}")?;
     for limit in settings.limits.iter() {
-        let (name, requests, window) = (limit.name(), limit.requests(), limit.window());
-        writeln!(out, "limit       {name}: {requests} per {window:?} by {}", limit.key())?;
+        writeln!(out, "limit       {limit}")?;
     }
     for (_, upstream) in &settings.upstreams {
         let host = match &upstream.host {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sections::{Admin, Embedded, Limits, Log, OpenFga, Rules, Server};
 use crate::authn::{Credentials, IssuerSettings};
 use crate::proxy::cors::Cors;
-use crate::rate_limit::Settings as RedisSettings;
+use crate::rate_limit::RedisSettings;
 use crate::rules::UpstreamRole;
 use crate::upstream::UpstreamSettings;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::caller::Caller;
 use super::policy::BoundRule;
 use super::standings::Standings;
-use crate::authz::Source;
+use crate::authz::DecisionSource;
 
 /// Proof that a request passed every step of the gate; only [`Gate::admit`](super::Gate::admit)
 /// makes one.
@@ -14,7 +14,7 @@ pub struct Admission {
     rule: Arc<BoundRule>,
     caller: Option<Arc<Caller>>,
     standings: Standings,
-    decided: Option<Source>,
+    decided: Option<DecisionSource>,
 }
 
 impl Admission {
@@ -22,7 +22,7 @@ impl Admission {
         rule: Arc<BoundRule>,
         caller: Option<Arc<Caller>>,
         standings: Standings,
-        decided: Option<Source>,
+        decided: Option<DecisionSource>,
     ) -> Self {
         Self { rule, caller, standings, decided }
     }
@@ -43,7 +43,7 @@ impl Admission {
     }
 
     /// Where the decision came from; `None` when OpenFGA had no part in it.
-    pub fn decided(&self) -> Option<Source> {
+    pub fn decided(&self) -> Option<DecisionSource> {
         self.decided
     }
 }

@@ -13,6 +13,6 @@ pub struct Caller {
     /// When its token expires, in milliseconds since the epoch; `u64::MAX` where that is unknown.
     pub expires_unix_millis: u64,
     /// Its counter for the limit that applies when a rule names none; absent while the limiter's
-    /// table is full.
+    /// table is full, and where that limit is off.
     pub(super) window: Option<Arc<Window>>,
 }

@@ -8,7 +8,7 @@ use crate::authn::TokenError;
 /// `detail` is how the token differs from one that would do.
 pub(super) fn tell(
     error: TokenError,
-    detail: Option<String>,
+    detail: Option<&str>,
     bound: &BoundRule,
     request: &Request<'_>,
 ) {

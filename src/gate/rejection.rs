@@ -8,6 +8,10 @@ use super::policy::BoundRule;
 use super::standings::Standings;
 use crate::authn::TokenError;
 
+/// Seconds after which an outage is worth another try: by then a circuit breaker has sent its probe,
+/// and an issuer without keys has been asked again.
+const OUTAGE_RETRY_SECS: u32 = 1;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $status:literal $word:literal $title:literal;)*) => {
         /// Why a request was turned away.
@@ -162,10 +166,6 @@ impl Advice {
         }
     }
 }
-
-/// Seconds after which an outage is worth another try: by then a circuit breaker has sent its probe,
-/// and an issuer without keys has been asked again.
-const OUTAGE_RETRY_SECS: u32 = 1;
 
 impl Reason {
     /// Seconds for `Retry-After`, where the reason alone tells; a limit's depend on how it stands.

@@ -12,14 +12,16 @@ pub struct Standings {
 }
 
 impl Standings {
-    /// Takes note of how `limit` stands; of two the client is told the one that is nearer its end.
+    /// Takes note of how `limit` stands, `None` being off; of two the client is told the one that is nearer its end.
     pub(super) fn note(
         &mut self,
         limit: LimitId,
-        outcome: Result<Standing, Exceeded>,
+        outcome: Result<Option<Standing>, Exceeded>,
     ) -> Result<(), Exceeded> {
         let standing = outcome.inspect_err(|exceeded| self.exceeded = Some((limit, *exceeded)))?;
-        if self.told.is_none_or(|(_, told)| standing.remaining < told.remaining) {
+        if let Some(standing) = standing
+            && self.told.is_none_or(|(_, told)| standing.remaining < told.remaining)
+        {
             self.told = Some((limit, standing));
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use http::{HeaderValue, Method};
 
 use super::client_addr::address_text;
-use crate::authz::Source;
+use crate::authz::DecisionSource;
 use crate::clock::Now;
 use crate::telemetry::Sink;
 
@@ -100,13 +100,13 @@ impl Line<'_> {
 }
 
 /// How the log calls the place that a decision came from.
-pub const fn decision_word(source: Source) -> &'static str {
+pub const fn decision_word(source: DecisionSource) -> &'static str {
     match source {
-        Source::Cache => "cache",
-        Source::Fresh => "fresh",
-        Source::Stale => "stale",
-        Source::Embedded => "embedded",
-        Source::Nobody => "unavailable",
+        DecisionSource::Cache => "cache",
+        DecisionSource::Fresh => "fresh",
+        DecisionSource::Stale => "stale",
+        DecisionSource::Embedded => "embedded",
+        DecisionSource::Nobody => "unavailable",
     }
 }
 

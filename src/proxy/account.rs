@@ -9,7 +9,7 @@ use pingora_proxy::Session;
 use super::Proxy;
 use super::access_log::{Line, decision_word};
 use super::context::{Context, Outcome};
-use crate::authz::Source;
+use crate::authz::DecisionSource;
 use crate::edge::{Connection, Overdue};
 use crate::gate::{Admission, Reason};
 use crate::metrics::NO_RULE;
@@ -28,7 +28,7 @@ impl Proxy {
             Some(rule) => rule.metrics.observe(status, took.as_secs_f64()),
             None => self.metrics.count_unruled(status),
         }
-        if let Some(doubtful @ (Source::Stale | Source::Nobody)) =
+        if let Some(doubtful @ (DecisionSource::Stale | DecisionSource::Nobody)) =
             ctx.admission().and_then(Admission::decided)
         {
             self.metrics.doubtful_passes.with_label_values(&[decision_word(doubtful)]).inc();

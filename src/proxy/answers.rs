@@ -17,7 +17,7 @@ use super::context::Context;
 use super::headers::X_REQUEST_ID;
 use super::keepalive::admit_losses;
 use super::{Proxy, limit_headers};
-use crate::authz::Source;
+use crate::authz::DecisionSource;
 
 /// Request id, five headers of limits, four of CORS.
 const ADDED: usize = 10;
@@ -219,7 +219,9 @@ impl Proxy {
         self.cors.overrule(ctx.origin.as_ref(), headers);
         let Some(admission) = ctx.admission() else { return };
         limit_headers::write(&self.limiter, admission.standings(), headers);
-        if let Some(doubtful @ (Source::Stale | Source::Nobody)) = admission.decided() {
+        if let Some(doubtful @ (DecisionSource::Stale | DecisionSource::Nobody)) =
+            admission.decided()
+        {
             let word = HeaderValue::from_static(decision_word(doubtful));
             headers.insert("x-authorization-decision", word);
         }

@@ -1,9 +1,18 @@
 //! Two neighbouring windows' counts in one machine word.
 
+const INDEX_BITS: u32 = 10;
+/// Of a previous count: these bits of it, and by how many it has to be shifted.
+const DIGIT_BITS: u32 = 20;
+const SHIFT_BITS: u32 = 4;
+const PREVIOUS_BITS: u32 = SHIFT_BITS + DIGIT_BITS;
+const CURRENT_BITS: u32 = 30;
+
 /// Counts of the window `index` and of the one before it.
 ///
-/// The index is kept modulo 2^24. Comparisons are exact while the two sides are less than 2^23
-/// windows apart (97 days of one-second windows); the sweep moves every window on long before.
+/// The current count is exact. The previous one is exact up to 2^20 and rounded up by less than two in a
+/// million beyond, which can only refuse. The index is kept modulo 2^10: comparisons are exact while the
+/// two sides are less than 512 windows apart. The sweep moves every window on about once a second, and the
+/// time line, once it is aligned, never jumps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
     index: u32,
@@ -11,30 +20,30 @@ pub(super) struct Counts {
     current: u32,
 }
 
-const COUNT_BITS: u32 = 20;
-const INDEX_BITS: u32 = 24;
-const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
-const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
-
 impl Counts {
     /// The largest count; more is remembered as this.
-    pub(super) const MAX: u32 = (1 << COUNT_BITS) - 1;
+    pub(super) const MAX: u32 = (1 << CURRENT_BITS) - 1;
 
     pub(super) fn new(index: u64, previous: u64, current: u64) -> Self {
-        Self { index: low_bits(index, INDEX_MASK), previous: cap(previous), current: cap(current) }
+        let previous = rounded_up(cap(previous));
+        Self { index: low_bits(index, INDEX_BITS), previous, current: cap(current) }
     }
 
     pub(super) fn unpack(bits: u64) -> Self {
+        let digits = low_bits(bits >> CURRENT_BITS, DIGIT_BITS);
+        let shift = low_bits(bits >> (CURRENT_BITS + DIGIT_BITS), SHIFT_BITS);
         Self {
-            index: low_bits(bits >> (2 * COUNT_BITS), INDEX_MASK),
-            previous: low_bits(bits >> COUNT_BITS, COUNT_MASK),
-            current: low_bits(bits, COUNT_MASK),
+            index: low_bits(bits >> (CURRENT_BITS + PREVIOUS_BITS), INDEX_BITS),
+            previous: digits << shift,
+            current: low_bits(bits, CURRENT_BITS),
         }
     }
 
     pub(super) fn pack(self) -> u64 {
-        u64::from(self.index) << (2 * COUNT_BITS)
-            | u64::from(self.previous) << COUNT_BITS
+        let shift = excess(self.previous);
+        u64::from(self.index) << (CURRENT_BITS + PREVIOUS_BITS)
+            | u64::from(shift) << (CURRENT_BITS + DIGIT_BITS)
+            | u64::from(self.previous >> shift) << CURRENT_BITS
             | u64::from(self.current)
     }
 
@@ -44,6 +53,11 @@ impl Counts {
 
     pub(super) const fn current(self) -> u32 {
         self.current
+    }
+
+    /// What [`Counts::current`] will be as the previous count.
+    pub(super) const fn rolled(self) -> u32 {
+        rounded_up(self.current)
     }
 
     pub(super) const fn is_zero(self) -> bool {
@@ -103,17 +117,27 @@ impl Counts {
 
     /// Windows from these counts to `index`; negative when these are ahead.
     fn behind(self, index: u64) -> i32 {
-        sign_extend(low_bits(index, INDEX_MASK).wrapping_sub(self.index))
+        sign_extend(low_bits(index, INDEX_BITS).wrapping_sub(self.index))
     }
 }
 
-/// Reads the low 24 bits as a signed number.
+/// Reads the bits of an index as a signed number.
 const fn sign_extend(difference: u32) -> i32 {
     (difference << (u32::BITS - INDEX_BITS)).cast_signed() >> (u32::BITS - INDEX_BITS)
 }
 
-fn low_bits(bits: u64, mask: u64) -> u32 {
-    u32::try_from(bits & mask).unwrap_or(u32::MAX)
+fn low_bits(bits: u64, count: u32) -> u32 {
+    u32::try_from(bits & ((1 << count) - 1)).unwrap_or(u32::MAX)
+}
+
+/// By how many bits a count is longer than what is kept of it.
+const fn excess(count: u32) -> u32 {
+    (u32::BITS - count.leading_zeros()).saturating_sub(DIGIT_BITS)
+}
+
+/// The next count, or this one, of which all that is not kept is zero.
+const fn rounded_up(count: u32) -> u32 {
+    count.next_multiple_of(1 << excess(count))
 }
 
 fn cap(count: u64) -> u32 {
@@ -127,7 +151,8 @@ mod tests {
     use super::*;
 
     fn counts() -> impl Strategy<Value = Counts> {
-        (1_000_000_u64..1_000_003, 0_u64..1 << 21, 0_u64..1 << 21)
+        let count = || prop_oneof![0_u64..1 << 21, 0_u64..1 << 31];
+        (1_000_000_u64..1_000_003, count(), count())
             .prop_map(|(index, previous, current)| Counts::new(index, previous, current))
     }
 
@@ -135,6 +160,14 @@ mod tests {
         #[test]
         fn packing_loses_nothing(counts in counts()) {
             prop_assert_eq!(Counts::unpack(counts.pack()), counts);
+        }
+
+        #[test]
+        fn a_count_that_becomes_the_previous_one_is_never_forgiven(count in 0..=Counts::MAX) {
+            let previous = Counts::new(7, 0, count.into()).seen_from(8).previous();
+            prop_assert!(previous >= count);
+            let most = if count < 1 << 20 { 0 } else { u64::from(count) * 2 / 1_000_000 };
+            prop_assert!(u64::from(previous - count) <= most, "{count} {previous}");
         }
 
         #[test]
@@ -168,12 +201,12 @@ mod tests {
 
     #[test]
     fn a_time_line_that_was_set_back_forgives_nothing() {
-        assert_eq!(Counts::new(700, 1, 9).settled_at(5), Counts::new(5, 9, 0));
+        assert_eq!(Counts::new(500, 1, 9).settled_at(5), Counts::new(5, 9, 0));
     }
 
     #[test]
     fn the_index_wraps_around() {
-        let last = (1 << 24) - 1;
+        let last = (1 << INDEX_BITS) - 1;
         assert_eq!(Counts::new(last, 1, 2).seen_from(last + 1), Counts::new(last + 1, 2, 0));
         assert!(Counts::new(last + 1, 0, 0).is_ahead_of(last));
     }

@@ -6,6 +6,15 @@ use parking_lot::Mutex;
 
 use crate::clock::Now;
 
+/// Of the time between two comparisons, the part by which the time line may move.
+const SLEW: u64 = 100;
+
+/// What counts of that time: after an absence of Redis there is no leap either.
+const SLEWED_MILLIS: u64 = 1_000;
+
+/// Differences up to this are rounding and drift between two measurements.
+const CLOCK_GRAIN_MILLIS: u64 = 5;
+
 /// Milliseconds since the Unix epoch as the replicas agree on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EpochMillis(pub u64);
@@ -57,15 +66,6 @@ impl Epoch {
         ahead
     }
 }
-
-/// Of the time between two comparisons, the part by which the time line may move.
-const SLEW: u64 = 100;
-
-/// What counts of that time: after an absence of Redis there is no leap either.
-const SLEWED_MILLIS: u64 = 1_000;
-
-/// Differences up to this are rounding and drift between two measurements.
-const CLOCK_GRAIN_MILLIS: u64 = 5;
 
 fn signed(millis: u64) -> i64 {
     i64::try_from(millis).unwrap_or(i64::MAX)

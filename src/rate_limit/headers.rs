@@ -22,6 +22,18 @@ pub const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaini
 /// The same seconds as `t`.
 pub const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
+const LARGEST_SMALL: u32 = 8_192;
+
+static SMALL_INTEGERS: LazyLock<Box<[HeaderValue]>> = LazyLock::new(|| {
+    let digits: Vec<String> = (0..=LARGEST_SMALL).map(|number| number.to_string()).collect();
+    // Leaked, 40 KiB once: values over static text are cloned without touching a shared counter.
+    let text: &'static str = digits.join(" ").leak();
+    text.split(' ').map(HeaderValue::from_static).collect()
+});
+
+/// Name (64), two numbers (10 each) and the punctuation.
+const LONGEST_ITEM: usize = 96;
+
 /// Tells an admitted client what remains.
 pub fn write_standing(headers: &mut HeaderMap, limit: &Limit, standing: Standing) {
     write(headers, limit, standing.remaining, standing.reset_secs);
@@ -34,9 +46,10 @@ pub fn write_exceeded(headers: &mut HeaderMap, limit: &Limit, exceeded: Exceeded
 }
 
 fn write(headers: &mut HeaderMap, limit: &Limit, remaining: u32, reset_secs: u32) {
+    let Some(quota) = limit.quota() else { return };
     headers.insert(RATE_LIMIT, rate_limit(limit, remaining, reset_secs));
-    headers.insert(RATE_LIMIT_POLICY, limit.policy().clone());
-    headers.insert(X_LIMIT, limit.requests_header().clone());
+    headers.insert(RATE_LIMIT_POLICY, quota.policy().clone());
+    headers.insert(X_LIMIT, quota.requests_header().clone());
     headers.insert(X_REMAINING, integer(remaining));
     headers.insert(X_RESET, integer(reset_secs));
 }
@@ -64,18 +77,6 @@ pub fn integer(number: u32) -> HeaderValue {
         HeaderValue::from_str(digits.format(number)).unwrap_or(HeaderValue::from_static("0"))
     })
 }
-
-const LARGEST_SMALL: u32 = 8_192;
-
-static SMALL_INTEGERS: LazyLock<Box<[HeaderValue]>> = LazyLock::new(|| {
-    let digits: Vec<String> = (0..=LARGEST_SMALL).map(|number| number.to_string()).collect();
-    // Leaked, 40 KiB once: values over static text are cloned without touching a shared counter.
-    let text: &'static str = digits.join(" ").leak();
-    text.split(' ').map(HeaderValue::from_static).collect()
-});
-
-/// Name (64), two numbers (10 each) and the punctuation.
-const LONGEST_ITEM: usize = 96;
 
 /// Text on the stack, cut off at its end.
 struct Text {
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_admitted_client_is_told_what_remains() {
-        let standing = Standing { limit: 100, remaining: 50, reset_secs: 30 };
+        let standing = Standing { remaining: 50, reset_secs: 30 };
         let text = written(|headers| write_standing(headers, &limit("default"), standing));
         insta::assert_snapshot!(text, @r#"
         ratelimit-policy: "default";q=100;w=60
@@ -133,8 +134,30 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_limit_is_told_digit_by_digit() {
+        let largest = Limit::MAX_REQUESTS;
+        let limit = Limit::new("bulk", KeyKind::Rule, largest, Limit::MAX_WINDOW).unwrap();
+        let standing = Standing { remaining: largest - 1, reset_secs: 86_400 };
+        let text = written(|headers| write_standing(headers, &limit, standing));
+        insta::assert_snapshot!(text, @r#"
+        ratelimit-policy: "bulk";q=1000000000;w=86400
+        ratelimit: "bulk";r=999999999;t=86400
+        x-ratelimit-limit: 1000000000
+        x-ratelimit-remaining: 999999999
+        x-ratelimit-reset: 86400
+        "#);
+    }
+
+    #[test]
+    fn a_limit_that_is_off_tells_nobody_anything() {
+        let off = Limit::off("default", KeyKind::Principal).unwrap();
+        let standing = Standing { remaining: 50, reset_secs: 30 };
+        assert_eq!(written(|headers| write_standing(headers, &off, standing)), "");
+    }
+
+    #[test]
     fn a_refused_client_is_told_one_instant_everywhere() {
-        let exceeded = Exceeded { limit: 100, retry_after_secs: 7 };
+        let exceeded = Exceeded { retry_after_secs: 7 };
         let text = written(|headers| write_exceeded(headers, &limit("default"), exceeded));
         insta::assert_snapshot!(text, @r#"
         ratelimit-policy: "default";q=100;w=60

@@ -4,6 +4,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use aws_lc_rs::digest;
 
+/// In bytes; longer ones could fill the memory long before the table is full.
+const LONGEST_TEXT: usize = 64;
+
 /// A key as the caller has it.
 #[derive(Clone, Copy, Debug)]
 pub enum KeyRef<'a> {
@@ -28,9 +31,6 @@ pub(super) enum Probe<'a> {
     Text(&'a str),
     Digest([u8; 16]),
 }
-
-/// In bytes; longer ones could fill the memory long before the table is full.
-const LONGEST_TEXT: usize = 64;
 
 impl<'a> KeyRef<'a> {
     pub(super) fn probe(self) -> Probe<'a> {

@@ -40,11 +40,22 @@ impl fmt::Display for KeyKind {
     }
 }
 
-/// `requests` per `window` for each key.
+/// Names a limit of one [`Limiter`](super::Limiter).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LimitId(pub(super) u16);
+
+/// A name that rules use, and what it allows each key.
 #[derive(Clone, Debug)]
 pub struct Limit {
     name: Box<str>,
     key: KeyKind,
+    /// Absent when the limit is off: nothing is counted, and no client is told anything.
+    quota: Option<Quota>,
+}
+
+/// `requests` per `window` for each key.
+#[derive(Clone, Debug)]
+pub struct Quota {
     requests: u32,
     window_millis: u64,
     policy: HeaderValue,
@@ -60,7 +71,7 @@ pub enum LimitError {
         /// What was given.
         name: String,
     },
-    /// Counts are packed into 20 bits.
+    /// Counts are packed into 30 bits.
     #[error("a limit is 1 to {max} requests, not {requests}", max = Limit::MAX_REQUESTS)]
     RequestsOutOfRange {
         /// What was given.
@@ -76,7 +87,7 @@ pub enum LimitError {
 
 impl Limit {
     /// The most requests per window that can be counted.
-    pub const MAX_REQUESTS: u32 = 1_000_000;
+    pub const MAX_REQUESTS: u32 = 1_000_000_000;
 
     /// The longest window.
     pub const MAX_WINDOW: Duration = Duration::from_hours(24);
@@ -88,22 +99,16 @@ impl Limit {
         requests: u32,
         window: Duration,
     ) -> Result<Self, LimitError> {
-        let bad_name = || LimitError::BadName { name: name.chars().take(64).collect() };
+        let off = Self::off(name, key)?;
+        Ok(Self { quota: Some(Quota::new(name, requests, window)?), ..off })
+    }
+
+    /// A limit that may be named but limits nobody.
+    pub fn off(name: &str, key: KeyKind) -> Result<Self, LimitError> {
         if !(1..=64).contains(&name.len()) || !name.bytes().all(is_name_byte) {
-            return Err(bad_name());
+            return Err(LimitError::BadName { name: name.chars().take(64).collect() });
         }
-        if !(1..=Self::MAX_REQUESTS).contains(&requests) {
-            return Err(LimitError::RequestsOutOfRange { requests });
-        }
-        let seconds = window.as_secs();
-        if seconds == 0 || window > Self::MAX_WINDOW || window.subsec_nanos() != 0 {
-            return Err(LimitError::WindowOutOfRange { window });
-        }
-        let policy = HeaderValue::try_from(format!("\"{name}\";q={requests};w={seconds}"))
-            .map_err(|_| bad_name())?;
-        let window_millis = seconds.saturating_mul(1_000);
-        let requests_header = HeaderValue::from(requests);
-        Ok(Self { name: name.into(), key, requests, window_millis, policy, requests_header })
+        Ok(Self { name: name.into(), key, quota: None })
     }
 
     /// Unique within a configuration.
@@ -114,6 +119,41 @@ impl Limit {
     /// What it counts by.
     pub const fn key(&self) -> &KeyKind {
         &self.key
+    }
+
+    /// How much it allows; `None` when it is off.
+    pub const fn quota(&self) -> Option<&Quota> {
+        self.quota.as_ref()
+    }
+}
+
+/// For operators: `principal: 100 per 60s by principal`, `spare: off`.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, key, quota } = self;
+        match quota {
+            None => write!(f, "{name}: off"),
+            Some(quota) => {
+                write!(f, "{name}: {} per {:?} by {key}", quota.requests, quota.window())
+            }
+        }
+    }
+}
+
+impl Quota {
+    /// `name` has been checked.
+    fn new(name: &str, requests: u32, window: Duration) -> Result<Self, LimitError> {
+        if !(1..=Limit::MAX_REQUESTS).contains(&requests) {
+            return Err(LimitError::RequestsOutOfRange { requests });
+        }
+        let seconds = window.as_secs();
+        if seconds == 0 || window > Limit::MAX_WINDOW || window.subsec_nanos() != 0 {
+            return Err(LimitError::WindowOutOfRange { window });
+        }
+        let policy = HeaderValue::try_from(format!("\"{name}\";q={requests};w={seconds}"))
+            .map_err(|_| LimitError::BadName { name: name.to_owned() })?;
+        let window_millis = seconds.saturating_mul(1_000);
+        Ok(Self { requests, window_millis, policy, requests_header: HeaderValue::from(requests) })
     }
 
     /// Requests per window.
@@ -127,12 +167,12 @@ impl Limit {
     }
 
     /// The `RateLimit-Policy` item.
-    pub const fn policy(&self) -> &HeaderValue {
+    pub(super) const fn policy(&self) -> &HeaderValue {
         &self.policy
     }
 
-    /// [`Limit::requests`] as a header value.
-    pub const fn requests_header(&self) -> &HeaderValue {
+    /// [`Quota::requests`] as a header value.
+    pub(super) const fn requests_header(&self) -> &HeaderValue {
         &self.requests_header
     }
 
@@ -162,14 +202,14 @@ mod tests {
     fn a_limit_out_of_range_is_refused() {
         let minute = Duration::from_mins(1);
         assert!(limit("default", 1, minute).is_ok());
-        assert!(limit("default", 1_000_000, Duration::from_hours(24)).is_ok());
+        assert!(limit("default", 1_000_000_000, Duration::from_hours(24)).is_ok());
         for (name, requests, window) in [
             ("", 1, minute),
             ("a:b", 1, minute),
             ("a\"b", 1, minute),
             (&"x".repeat(65), 1, minute),
             ("default", 0, minute),
-            ("default", 1_000_001, minute),
+            ("default", 1_000_000_001, minute),
             ("default", 1, Duration::ZERO),
             ("default", 1, Duration::from_millis(1_500)),
             ("default", 1, Duration::from_hours(25)),
@@ -179,8 +219,21 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_is_off_has_a_name_like_any_other() {
+        let off = |name| Limit::off(name, KeyKind::Principal);
+        let limit = off("default").unwrap();
+        assert!(limit.quota().is_none());
+        assert_eq!(limit.to_string(), "default: off");
+        assert_eq!(off("a:b").unwrap_err(), LimitError::BadName { name: "a:b".to_owned() });
+    }
+
+    #[test]
     fn the_policy_is_written_as_the_draft_says() {
-        let limit = limit("default", 100, Duration::from_mins(1)).unwrap();
-        assert_eq!(limit.policy(), "\"default\";q=100;w=60");
+        for (requests, policy) in
+            [(100, "\"default\";q=100;w=60"), (1_000_000_000, "\"default\";q=1000000000;w=60")]
+        {
+            let limit = limit("default", requests, Duration::from_mins(1)).unwrap();
+            assert_eq!(limit.quota().unwrap().policy(), policy);
+        }
     }
 }

@@ -6,10 +6,15 @@ use pingora_limits::estimator::Estimator;
 use super::counts::Counts;
 use super::epoch::EpochMillis;
 use super::key::Probe;
-use super::limit::Limit;
+use super::limit::Quota;
 use super::share::Share;
-use super::tally::{Place, Tally};
+use super::tally::{Phase, Tally};
 use super::window::{Exceeded, Standing};
+
+const ROWS: usize = 4;
+const SLOTS: usize = 65_536;
+
+const LARGEST_COUNT: u64 = 1 << 31;
 
 /// One limit's sketch: two of pingora-limits' estimators, one per window.
 ///
@@ -27,58 +32,57 @@ struct Sketch {
     current: Estimator,
 }
 
-const ROWS: usize = 4;
-const SLOTS: usize = 65_536;
-
 impl Overflow {
     /// Counts one request of `key` if it fits.
     pub(super) fn charge(
         &self,
-        limit: &Limit,
+        quota: &Quota,
         share: Share,
         key: Probe<'_>,
         at: EpochMillis,
     ) -> Result<Standing, Exceeded> {
-        let (index, elapsed) = limit.position(at);
+        let (index, elapsed) = quota.position(at);
         self.open(index);
         let guard = self.sketch.read();
         let Some(sketch) = guard.as_ref() else {
-            return Err(Exceeded { limit: limit.requests(), retry_after_secs: 1 });
+            return Err(Exceeded { retry_after_secs: 1 });
         };
-        let place = sketch.place(limit, index, elapsed);
+        let phase = sketch.phase(quota, index, elapsed);
         let previous = count(sketch.previous.get(key));
         // Counted before it is known to fit: two requests at once must not both take the last place.
         let counted = count(sketch.current.incr(key, 1));
-        let ceiling = share.of(limit.requests()).into();
-        let before = Tally { previous, current: counted.saturating_sub(1), ceiling };
-        if !before.fits(place) {
+        let ceiling = share.of(quota.requests()).into();
+        let current = counted.saturating_sub(1);
+        let before = Tally { previous, current, rolled: current, ceiling };
+        if !before.fits(phase) {
             sketch.current.decr(key, 1);
-            return Err(Exceeded::for_millis(limit, before.wait(place)));
+            return Err(Exceeded::for_millis(before.wait(phase)));
         }
-        let after = Tally { current: counted, ..before };
-        Ok(Standing::new(limit, place, after.spare(place), || after.wait(place)))
+        let after = Tally { current: counted, rolled: counted, ..before };
+        Ok(Standing::new(phase, after.spare(phase), || after.wait(phase)))
     }
 
     /// What [`Overflow::charge`] would say before it counts.
     pub(super) fn peek(
         &self,
-        limit: &Limit,
+        quota: &Quota,
         share: Share,
         key: Probe<'_>,
         at: EpochMillis,
     ) -> Result<Standing, Exceeded> {
-        let (index, elapsed) = limit.position(at);
+        let (index, elapsed) = quota.position(at);
         let counts = self.counts(key, index);
-        let place = Place { window: limit.window_millis(), elapsed };
+        let phase = Phase { window: quota.window_millis(), elapsed };
         let tally = Tally {
             previous: counts.previous().into(),
             current: counts.current().into(),
-            ceiling: share.of(limit.requests()).into(),
+            rolled: counts.rolled().into(),
+            ceiling: share.of(quota.requests()).into(),
         };
-        if !tally.fits(place) {
-            return Err(Exceeded::for_millis(limit, tally.wait(place)));
+        if !tally.fits(phase) {
+            return Err(Exceeded::for_millis(tally.wait(phase)));
         }
-        Ok(Standing::new(limit, place, tally.spare(place), || tally.wait(place)))
+        Ok(Standing::new(phase, tally.spare(phase), || tally.wait(phase)))
     }
 
     /// What a key that moves into the table takes with it.
@@ -145,9 +149,9 @@ impl Sketch {
         self.current.reset();
     }
 
-    fn place(&self, limit: &Limit, index: u64, elapsed: u64) -> Place {
+    fn phase(&self, quota: &Quota, index: u64, elapsed: u64) -> Phase {
         let elapsed = if self.index > index { 0 } else { elapsed };
-        Place { window: limit.window_millis(), elapsed }
+        Phase { window: quota.window_millis(), elapsed }
     }
 }
 
@@ -157,9 +161,10 @@ impl std::fmt::Debug for Overflow {
     }
 }
 
-/// A negative estimate is a decrement that overtook its increment, or an overflow beyond 2^63.
+/// A negative estimate is a decrement that overtook its increment. A large one is beyond every limit
+/// whatever it is, and must not leave the range of the arithmetic.
 fn count(estimate: isize) -> u64 {
-    u64::try_from(estimate).unwrap_or_default()
+    u64::try_from(estimate).unwrap_or_default().min(LARGEST_COUNT)
 }
 
 #[cfg(test)]
@@ -167,17 +172,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::rate_limit::{KeyKind, KeyRef};
+    use crate::rate_limit::{KeyKind, KeyRef, Limit};
 
     const START: u64 = 1_700_000_000_000 / 60_000 * 60_000;
 
-    fn limit() -> Limit {
-        Limit::new("default", KeyKind::ClientIp, 100, Duration::from_mins(1)).unwrap()
+    fn quota(requests: u32) -> Quota {
+        let limit = Limit::new("default", KeyKind::ClientIp, requests, Duration::from_mins(1));
+        limit.unwrap().quota().unwrap().clone()
     }
 
     fn admitted(overflow: &Overflow, key: &str, at: u64, requests: usize) -> usize {
-        let charge =
-            || overflow.charge(&limit(), Share::WHOLE, KeyRef::Text(key).probe(), EpochMillis(at));
+        let (quota, key) = (quota(100), KeyRef::Text(key).probe());
+        let charge = || overflow.charge(&quota, Share::WHOLE, key, EpochMillis(at));
         (0..requests).filter(|_| charge().is_ok()).count()
     }
 
@@ -187,6 +193,22 @@ mod tests {
         assert_eq!(admitted(&overflow, "alice", START, 500), 100);
         assert_eq!(admitted(&overflow, "alice", START + 60_000, 500), 1);
         assert_eq!(admitted(&overflow, "alice", START + 180_000, 500), 100);
+    }
+
+    #[test]
+    fn the_largest_limit_is_counted_to_its_last_request() {
+        let (overflow, quota) = (Overflow::default(), quota(Limit::MAX_REQUESTS));
+        let (index, _) = quota.position(EpochMillis(START));
+        let key = KeyRef::Text("alice").probe();
+        let charge = |at| overflow.charge(&quota, Share::WHOLE, key, EpochMillis(START + at));
+        overflow.open(index);
+        let before = isize::try_from(Limit::MAX_REQUESTS - 2).unwrap();
+        overflow.sketch.read().as_ref().unwrap().current.incr(key, before);
+        assert_eq!(charge(0).unwrap().remaining, 1);
+        assert_eq!(charge(0).unwrap().remaining, 0);
+        assert!(charge(0).is_err());
+        // Half of the window and the running millisecond have passed, and this one is counted.
+        assert_eq!(charge(90_000).unwrap().remaining, 500_016_666);
     }
 
     #[test]

@@ -20,30 +20,30 @@ mod settings;
 mod skew;
 mod status;
 
+pub use fault::SyncFault;
+pub use settings::{RedisSettings, RedisSettingsError};
+pub use status::{SyncState, SyncStatus};
+
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
 use futures::FutureExt;
 use tokio::sync::watch;
 
-pub use fault::SyncFault;
-pub use settings::{Settings, SettingsError};
-pub use status::{SyncState, SyncStatus};
-
-use self::backoff::Backoff;
-use self::exchange::Exchange;
-use self::session::Session;
-use self::skew::Skew;
-use super::local::Limiter;
+use super::limiter::Limiter;
 use super::share::Share;
 use super::shutdown;
 use crate::clock::SharedClock;
 use crate::metrics::ExchangeMetrics;
+use backoff::Backoff;
+use exchange::Exchange;
+use session::Session;
+use skew::Skew;
 
 /// One replica's end of the exchange; owned by the task that runs it.
 #[derive(Debug)]
 pub struct RedisSync {
-    settings: Settings,
+    settings: RedisSettings,
     limiter: Arc<Limiter>,
     clock: SharedClock,
     status: Arc<SyncStatus>,
@@ -57,13 +57,13 @@ pub struct RedisSync {
 impl RedisSync {
     /// Nothing is connected yet; the limiter counts alone until the first round.
     pub fn new(
-        settings: Settings,
+        settings: RedisSettings,
         limiter: Arc<Limiter>,
         clock: SharedClock,
         metrics: ExchangeMetrics,
     ) -> Self {
         limiter.unsynced().begin();
-        let status = SyncStatus::new(limiter.limits(), settings.interval(), clock.now());
+        let status = SyncStatus::new(limiter.quotas(), settings.interval(), clock.now());
         let replica = format!("{:016x}", fastrand::u64(..));
         let keyspace = settings.keyspace().clone();
         let ExchangeMetrics { odd_answers, clock_jumps, clock_ahead } = metrics;

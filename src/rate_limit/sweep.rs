@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::local::Limiter;
+use super::limiter::Limiter;
 use super::shutdown;
 use crate::clock::SharedClock;
 

@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use parking_lot::RwLock;
 
 use super::key::Probe;
-use super::local::LimitId;
+use super::limit::LimitId;
 use super::window::Window;
 
 pub(super) const SHARDS: usize = 64;
@@ -18,7 +18,7 @@ const SWEPT_PER_INSERT: usize = 8;
 
 /// Hashes are seeded at random: keys come from clients.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct WindowTable {
     shards: Box<[Shard]>,
     hasher: RandomState,
     len: AtomicUsize,
@@ -33,7 +33,7 @@ struct Shard {
     sweep_from: AtomicUsize,
 }
 
-impl Table {
+impl WindowTable {
     pub(super) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
         Self { shards, hasher: RandomState::new(), len: AtomicUsize::new(0) }
@@ -123,9 +123,11 @@ impl Table {
         let from = shard.sweep_from.load(Ordering::Relaxed);
         for offset in 0..buckets.min(all) {
             let Ok(entry) = windows.get_bucket_entry((from + offset) % all) else { continue };
+            // Asked of those too that somebody holds: their counts have to keep up with the time.
+            let expired = expired(entry.get());
             // References are only taken under the shard's lock, which is held for writing here:
             // one that counts 1 belongs to the table and stays so.
-            if Arc::strong_count(entry.get()) == 1 && expired(entry.get()) {
+            if expired && Arc::strong_count(entry.get()) == 1 {
                 entry.remove();
                 self.len.fetch_sub(1, Ordering::Relaxed);
             }

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 
 use super::window::Window;
 
+const STRIPES: usize = 16;
+
 /// Filled by requests, drained by the exchange. A window is in it at most once, so it is never
 /// longer than the table of windows.
 #[derive(Debug)]
@@ -14,8 +16,6 @@ pub(super) struct Unsynced {
     wanted: AtomicBool,
     stripes: Box<[Mutex<Vec<Arc<Window>>>]>,
 }
-
-const STRIPES: usize = 16;
 
 impl Unsynced {
     pub(super) fn new() -> Self {

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::counts::Counts;
 use super::epoch::EpochMillis;
 use super::key::Key;
-use super::limit::Limit;
-use super::local::LimitId;
+use super::limit::{LimitId, Quota};
 use super::share::Share;
-use super::tally::{Place, Tally};
+use super::tally::{Phase, Tally};
 
 /// Counts of one key under one limit. Lock-free; 64 bytes with its reference counts.
 #[derive(Debug)]
@@ -28,8 +27,6 @@ pub struct Window {
 /// Where an admitted request leaves its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Requests per window.
-    pub limit: u32,
     /// Requests that would still fit now.
     pub remaining: u32,
     /// With requests remaining: seconds for which they have to last, the rest of the window. With
@@ -40,26 +37,20 @@ pub struct Standing {
 /// A request that does not fit, and was not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exceeded {
-    /// Requests per window.
-    pub limit: u32,
     /// A client that waits this long and is alone under its key is admitted. Rounded up, at least 1.
     pub retry_after_secs: u32,
 }
 
 impl Standing {
-    pub(super) fn new(limit: &Limit, place: Place, spare: u64, wait: impl FnOnce() -> u64) -> Self {
-        let until = if spare > 0 { place.remaining() } else { wait() };
-        Self {
-            limit: limit.requests(),
-            remaining: u32::try_from(spare).unwrap_or(u32::MAX),
-            reset_secs: seconds(until),
-        }
+    pub(super) fn new(phase: Phase, spare: u64, wait: impl FnOnce() -> u64) -> Self {
+        let until = if spare > 0 { phase.remaining() } else { wait() };
+        Self { remaining: u32::try_from(spare).unwrap_or(u32::MAX), reset_secs: seconds(until) }
     }
 }
 
 impl Exceeded {
-    pub(super) fn for_millis(limit: &Limit, wait: u64) -> Self {
-        Self { limit: limit.requests(), retry_after_secs: seconds(wait) }
+    pub(super) fn for_millis(wait: u64) -> Self {
+        Self { retry_after_secs: seconds(wait) }
     }
 }
 
@@ -87,13 +78,13 @@ impl Window {
     /// Counts one request if it fits.
     pub fn charge(
         &self,
-        limit: &Limit,
+        quota: &Quota,
         share: Share,
         at: EpochMillis,
     ) -> Result<Standing, Exceeded> {
         let mut seen = self.local.load(Ordering::Relaxed);
         loop {
-            let view = self.view(Counts::unpack(seen), limit, share, at);
+            let view = self.view(Counts::unpack(seen), quota, share, at);
             if !view.fits() {
                 return Err(view.exceeded());
             }
@@ -113,9 +104,9 @@ impl Window {
     }
 
     /// What [`Window::charge`] would say before it counts.
-    pub fn peek(&self, limit: &Limit, share: Share, at: EpochMillis) -> Result<Standing, Exceeded> {
+    pub fn peek(&self, quota: &Quota, share: Share, at: EpochMillis) -> Result<Standing, Exceeded> {
         let local = Counts::unpack(self.local.load(Ordering::Relaxed));
-        let view = self.view(local, limit, share, at);
+        let view = self.view(local, quota, share, at);
         if view.fits() { Ok(view.standing()) } else { Err(view.exceeded()) }
     }
 
@@ -157,15 +148,15 @@ impl Window {
         local.is_zero() && others.is_zero()
     }
 
-    fn view<'a>(&self, local: Counts, limit: &'a Limit, share: Share, at: EpochMillis) -> View<'a> {
-        let (index, elapsed) = limit.position(at);
+    fn view<'a>(&self, local: Counts, quota: &'a Quota, share: Share, at: EpochMillis) -> View<'a> {
+        let (index, elapsed) = quota.position(at);
         let elapsed = if local.is_ahead_of(index) { 0 } else { elapsed };
-        let place = Place { window: limit.window_millis(), elapsed };
+        let phase = Phase { window: quota.window_millis(), elapsed };
         View {
             local: local.seen_from(index),
             others: self.known_of_others().seen_from(index),
-            place,
-            limit,
+            phase,
+            quota,
             share,
         }
     }
@@ -188,53 +179,63 @@ fn settle_word(word: &AtomicU64, index: u64) -> Counts {
 struct View<'a> {
     local: Counts,
     others: Counts,
-    place: Place,
-    limit: &'a Limit,
+    phase: Phase,
+    quota: &'a Quota,
     share: Share,
 }
 
 impl View<'_> {
     fn fits(&self) -> bool {
-        self.together().fits(self.place)
-            && (self.share == Share::WHOLE || self.alone().fits(self.place))
+        self.together().fits(self.phase)
+            && (self.share == Share::WHOLE || self.alone().fits(self.phase))
     }
 
     fn standing(&self) -> Standing {
-        let mut spare = self.together().spare(self.place);
+        let mut spare = self.together().spare(self.phase);
         if self.share != Share::WHOLE {
-            spare = spare.min(self.alone().spare(self.place));
+            spare = spare.min(self.alone().spare(self.phase));
         }
-        Standing::new(self.limit, self.place, spare, || self.wait())
+        Standing::new(self.phase, spare, || self.wait())
     }
 
     fn exceeded(&self) -> Exceeded {
-        Exceeded::for_millis(self.limit, self.wait())
+        Exceeded::for_millis(self.wait())
     }
 
     fn wait(&self) -> u64 {
-        let together = self.together().wait(self.place);
+        let together = self.together().wait(self.phase);
         if self.share == Share::WHOLE {
             return together;
         }
-        together.max(self.alone().wait(self.place))
+        together.max(self.alone().wait(self.phase))
     }
 
     /// Against the whole limit: what was last known of the others still counts while they cannot
     /// be reached.
     fn together(&self) -> Tally {
+        let own = self.own();
         Tally {
-            previous: u64::from(self.local.previous()) + u64::from(self.others.previous()),
-            current: u64::from(self.local.current()) + u64::from(self.others.current()),
-            ceiling: self.limit.requests().into(),
+            previous: own.previous + u64::from(self.others.previous()),
+            current: own.current + u64::from(self.others.current()),
+            rolled: own.rolled + u64::from(self.others.rolled()),
+            ceiling: self.quota.requests().into(),
         }
     }
 
     /// Against this replica's share.
     fn alone(&self) -> Tally {
+        Tally { ceiling: self.share.of(self.quota.requests()).into(), ..self.own() }
+    }
+
+    fn own(&self) -> Tally {
+        let requests = self.quota.requests();
+        // Large counts are remembered rounded up; no replica admits more than the whole limit.
+        let remembered = |count: u32| u64::from(count.min(requests));
         Tally {
-            previous: self.local.previous().into(),
+            previous: remembered(self.local.previous()),
             current: self.local.current().into(),
-            ceiling: self.share.of(self.limit.requests()).into(),
+            rolled: remembered(self.local.rolled()),
+            ceiling: requests.into(),
         }
     }
 }

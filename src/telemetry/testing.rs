@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
 
 pub(crate) struct Log {
@@ -26,6 +27,12 @@ impl Log {
 
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.written.0.lock().clone()).unwrap()
+    }
+
+    /// What every line says, its message among it.
+    pub(crate) fn fields(&self) -> Vec<Value> {
+        let fields = |line| serde_json::from_str::<Value>(line).unwrap()["fields"].take();
+        self.text().lines().map(fields).collect()
     }
 
     /// Lines that contain `message`.

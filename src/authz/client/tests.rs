@@ -45,7 +45,7 @@ impl Stub {
             relation: "viewer",
             object: "feature:reports",
             rule: "reports",
-            consistency: Consistency::MinimizeLatency,
+            consistency: ConsistencyPreference::MinimizeLatency,
         };
         self.client.decide(&question.to_check(1), "MODEL").await
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::openfga::is_id;
 use crate::config::problems::Problems;
 use crate::config::values::optional;
-use crate::rate_limit::{Settings, SettingsError};
+use crate::rate_limit::{RedisSettings, RedisSettingsError};
 use crate::span::Span;
 
 /// Where counts are exchanged.
@@ -36,7 +36,7 @@ impl RedisSection {
         &self,
         apart: Apart<'_>,
         problems: &mut Problems,
-    ) -> Option<Option<Settings>> {
+    ) -> Option<Option<RedisSettings>> {
         let Some(url) = optional(&self.url) else { return Some(None) };
         // Without a server there is no store id that would keep deployments apart.
         if apart.is_embedded && self.namespace.is_empty() {
@@ -47,11 +47,11 @@ impl RedisSection {
         // A bad store id is told where it stands.
         let store_id = Some(apart.store_id).filter(|id| is_id(id)).unwrap_or("none");
         let namespace = optional(&self.namespace).unwrap_or(store_id);
-        let settings = Settings::new(url, namespace, self.sync_interval.0, self.timeout.0);
+        let settings = RedisSettings::new(url, namespace, self.sync_interval.0, self.timeout.0);
         let key = match &settings {
-            Err(SettingsError::BadUrl) => "redis.url (REDIS_URL)",
-            Err(SettingsError::BadNamespace { .. }) => "redis.namespace",
-            Err(SettingsError::ZeroDuration) | Ok(_) => "redis",
+            Err(RedisSettingsError::BadUrl) => "redis.url (REDIS_URL)",
+            Err(RedisSettingsError::BadNamespace { .. }) => "redis.namespace",
+            Err(RedisSettingsError::ZeroDuration) | Ok(_) => "redis",
         };
         problems.take(key, settings).map(Some)
     }

@@ -7,17 +7,17 @@ use std::time::Duration;
 use prometheus::IntCounter;
 use redis::{Pipeline, Value};
 
-use super::super::counts::Counts;
-use super::super::epoch::EpochMillis;
-use super::super::limit::Limit;
-use super::super::local::Limiter;
-use super::super::window::Window;
 use super::answer::{MAX_FIELDS, Odd, Reading};
 use super::fault::SyncFault;
 use super::keyspace::Keyspace;
 use super::odd_keys::OddKeys;
 use super::session::Session;
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, Now, millis};
+use crate::rate_limit::counts::Counts;
+use crate::rate_limit::epoch::EpochMillis;
+use crate::rate_limit::limit::Quota;
+use crate::rate_limit::limiter::Limiter;
+use crate::rate_limit::window::Window;
 
 /// Windows per round trip, so that one reply stays small and Redis serves others in between.
 const CHUNK: usize = 1_000;
@@ -44,11 +44,12 @@ pub(super) struct Exchange {
 }
 
 /// One window's part of a round trip.
-struct Told {
+struct Exchanged {
     window: Arc<Window>,
     index: u64,
     own: Counts,
     with_previous: bool,
+    expiry_millis: u64,
 }
 
 /// One window's part of the answer.
@@ -107,22 +108,24 @@ impl Exchange {
                 }
             };
             for (told, heard) in told.iter().zip(heard) {
-                let Some(limit) = limiter.limit(told.window.limit_id()) else { continue };
-                unseen = unseen.max(told.learn(&heard, limit));
-                self.note_odd(told, &heard, limit, clock.now());
+                let Some((name, quota)) = limiter.counting(told.window.limit_id()) else {
+                    continue;
+                };
+                unseen = unseen.max(told.learn(&heard, quota));
+                self.note_odd(told, &heard, name, clock.now());
             }
         }
         Ok(unseen)
     }
 
-    fn note_odd(&mut self, told: &Told, heard: &Heard, limit: &Limit, now: Now) {
+    fn note_odd(&mut self, told: &Exchanged, heard: &Heard, limit: &str, now: Now) {
         let previous = heard.previous.and_then(|previous| previous.odd);
         for (index, odd) in
             [(told.index, heard.current.odd), (told.index.saturating_sub(1), previous)]
         {
             if let Some(odd) = odd {
                 let fingerprint = told.window.key().probe().fingerprint();
-                self.note(&self.keyspace.counts(limit.name(), index, fingerprint), odd, now);
+                self.note(&self.keyspace.counts(limit, index, fingerprint), odd, now);
             }
         }
     }
@@ -133,8 +136,8 @@ impl Exchange {
         self.collect(limiter);
         let at = limiter.epoch().at(now);
         self.pending.retain(|window| {
-            let Some(limit) = limiter.limit(window.limit_id()) else { return false };
-            let (index, _) = limit.position(at);
+            let Some((_, quota)) = limiter.counting(window.limit_id()) else { return false };
+            let (index, _) = quota.position(at);
             !window.settle(index) || !window.begin_sync(index).is_zero()
         });
     }
@@ -144,7 +147,7 @@ impl Exchange {
         self.pending.len()
     }
 
-    fn tell(&mut self, limiter: &Limiter, at: EpochMillis) -> (Vec<Told>, Pipeline) {
+    fn tell(&mut self, limiter: &Limiter, at: EpochMillis) -> (Vec<Exchanged>, Pipeline) {
         let chunk = self.pending.len().min(CHUNK);
         let mut told = Vec::with_capacity(chunk);
         let mut pipeline = Pipeline::with_capacity(chunk * 6);
@@ -152,15 +155,15 @@ impl Exchange {
         while told.len() < chunk
             && let Some(window) = self.pending.pop_front()
         {
-            let Some(limit) = limiter.limit(window.limit_id()) else { continue };
-            let told_now = Told::new(window, limit, at, self.closes_after);
-            told_now.write(&mut pipeline, limit, &self.keyspace, &self.replica);
+            let Some((name, quota)) = limiter.counting(window.limit_id()) else { continue };
+            let told_now = Exchanged::new(window, quota, at, self.closes_after);
+            told_now.write(&mut pipeline, name, &self.keyspace, &self.replica);
             told.push(told_now);
         }
         (told, pipeline)
     }
 
-    fn put_back(&mut self, told: Vec<Told>) {
+    fn put_back(&mut self, told: Vec<Exchanged>) {
         // A window that was charged meanwhile is queued already.
         let unqueued =
             told.into_iter().map(|told| told.window).filter(|window| window.wants_sync());
@@ -168,26 +171,26 @@ impl Exchange {
     }
 }
 
-impl Told {
-    fn new(window: Arc<Window>, limit: &Limit, at: EpochMillis, closes_after: Duration) -> Self {
-        let (index, elapsed) = limit.position(at);
+impl Exchanged {
+    fn new(window: Arc<Window>, quota: &Quota, at: EpochMillis, closes_after: Duration) -> Self {
+        let (index, elapsed) = quota.position(at);
         window.settle(index);
         let own = window.begin_sync(index);
         let index = own.index_near(index);
         let is_new = !window.known_of_others().is_of(index);
-        let with_previous = is_new || u128::from(elapsed) < closes_after.as_millis();
-        Self { window, index, own, with_previous }
+        let with_previous = is_new || elapsed < millis(closes_after);
+        // A window's counts matter until the next one ends; clocks differ a little.
+        let expiry_millis = quota.window_millis().saturating_mul(3);
+        Self { window, index, own, with_previous, expiry_millis }
     }
 
-    fn write(&self, pipeline: &mut Pipeline, limit: &Limit, keys: &Keyspace, replica: &str) {
+    fn write(&self, pipeline: &mut Pipeline, limit: &str, keys: &Keyspace, replica: &str) {
         let fingerprint = self.window.key().probe().fingerprint();
-        // A window's counts matter until the next one ends; clocks differ a little.
-        let expiry = limit.window_millis().saturating_mul(3);
         let mut add = |index: u64, count: u32| {
-            let key = keys.counts(limit.name(), index, fingerprint);
+            let key = keys.counts(limit, index, fingerprint);
             if count > 0 {
                 pipeline.cmd("HSET").arg(&key).arg(replica).arg(count);
-                pipeline.cmd("PEXPIRE").arg(&key).arg(expiry);
+                pipeline.cmd("PEXPIRE").arg(&key).arg(self.expiry_millis);
             }
             pipeline.cmd("HSCAN").arg(&key).arg(0).arg("COUNT").arg(SCANNED);
         };
@@ -197,7 +200,7 @@ impl Told {
         }
     }
 
-    /// Reads the answers to what [`Told::write`] has asked.
+    /// Reads the answers to what [`Exchanged::write`] has asked.
     fn read(&self, answers: &mut impl Iterator<Item = Value>) -> Result<Heard, SyncFault> {
         let mut read = |count: u32| Reading::of(answers, if count > 0 { 3 } else { 1 });
         let current = read(self.own.current())?;
@@ -207,7 +210,7 @@ impl Told {
 
     /// Takes over what others told. Returns the part of the limit that they had admitted without this
     /// replica knowing, if it was following.
-    fn learn(&self, heard: &Heard, limit: &Limit) -> f64 {
+    fn learn(&self, heard: &Heard, quota: &Quota) -> f64 {
         let others = |reading: Option<Reading>, own: u32| {
             let total = reading.and_then(|reading| reading.total);
             total.map_or(0, |total| total.saturating_sub(own.into()))
@@ -223,11 +226,11 @@ impl Told {
             return 0.0;
         }
         let news = learned.current().saturating_sub(known.current());
-        f64::from(news) / f64::from(limit.requests())
+        f64::from(news) / f64::from(quota.requests())
     }
 }
 
-fn hear(told: &[Told], answers: Vec<Value>) -> Result<Vec<Heard>, SyncFault> {
+fn hear(told: &[Exchanged], answers: Vec<Value>) -> Result<Vec<Heard>, SyncFault> {
     let mut answers = answers.into_iter();
     told.iter().map(|told| told.read(&mut answers)).collect()
 }

@@ -2,21 +2,27 @@
 
 use std::fmt::Write as _;
 
-use super::settings::SettingsError;
-
 /// Everything below `ag:v1:{namespace}:`.
 #[derive(Clone, Debug)]
 pub(super) struct Keyspace {
     prefix: Box<str>,
 }
 
+/// What cannot be one component of a key.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a namespace is 1 to 128 of a-z A-Z 0-9 . _ -, not {namespace:?}")]
+pub struct NamespaceError {
+    /// As given, cut off after 128 characters.
+    namespace: String,
+}
+
 impl Keyspace {
     /// A namespace is one component of a key: 1 to 128 of `a-z A-Z 0-9 . _ -`.
-    pub(super) fn new(namespace: &str) -> Result<Self, SettingsError> {
+    pub(super) fn new(namespace: &str) -> Result<Self, NamespaceError> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if !(1..=128).contains(&namespace.len()) || !namespace.bytes().all(legal) {
             let namespace = namespace.chars().take(128).collect();
-            return Err(SettingsError::BadNamespace { namespace });
+            return Err(NamespaceError { namespace });
         }
         Ok(Self { prefix: format!("ag:v1:{namespace}:").into() })
     }

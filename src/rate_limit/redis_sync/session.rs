@@ -7,7 +7,7 @@ use redis::{AsyncConnectionConfig, FromRedisValue, Pipeline, Value};
 
 use super::answer::{self, Odd};
 use super::fault::SyncFault;
-use super::settings::Settings;
+use super::settings::RedisSettings;
 use crate::clock::{Now, millis};
 
 /// How often a replica shows that it lives.
@@ -31,7 +31,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) async fn open(settings: &Settings, now: Now) -> Result<Self, SyncFault> {
+    pub(super) async fn open(settings: &RedisSettings, now: Now) -> Result<Self, SyncFault> {
         let timeout = settings.timeout();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT.max(timeout)))

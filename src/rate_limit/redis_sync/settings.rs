@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::keyspace::Keyspace;
+use super::keyspace::{Keyspace, NamespaceError};
 
 /// Where Redis is and how often to exchange. Its `Debug` output carries no password.
 #[derive(Clone)]
-pub struct Settings {
+pub struct RedisSettings {
     client: redis::Client,
     redacted_url: Box<str>,
     keyspace: Keyspace,
@@ -16,39 +16,31 @@ pub struct Settings {
 
 /// Why settings are refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
+pub enum RedisSettingsError {
     /// The URL itself may hold a password and is not repeated.
     #[error("not a redis:// or rediss:// URL")]
     BadUrl,
     /// It becomes part of every key.
-    #[error("a namespace is 1 to 128 of a-z A-Z 0-9 . _ -, not {namespace:?}")]
-    BadNamespace {
-        /// What was given.
-        namespace: String,
-    },
+    #[error(transparent)]
+    BadNamespace(#[from] NamespaceError),
     /// An interval and a deadline take time.
     #[error("the interval and the timeout must not be zero")]
     ZeroDuration,
 }
 
-impl Settings {
-    /// Exchange every 100 ms.
-    pub const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
-    /// Give a round trip up after 100 ms.
-    pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
-
+impl RedisSettings {
     /// Checks the URL's form; nothing is connected.
     pub fn new(
         url: &str,
         namespace: &str,
         interval: Duration,
         timeout: Duration,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<Self, RedisSettingsError> {
         if interval.is_zero() || timeout.is_zero() {
-            return Err(SettingsError::ZeroDuration);
+            return Err(RedisSettingsError::ZeroDuration);
         }
-        let client = redis::Client::open(url).map_err(|_| SettingsError::BadUrl)?;
-        let redacted_url = redact(url).ok_or(SettingsError::BadUrl)?.into();
+        let client = redis::Client::open(url).map_err(|_| RedisSettingsError::BadUrl)?;
+        let redacted_url = redact(url).ok_or(RedisSettingsError::BadUrl)?.into();
         let keyspace = Keyspace::new(namespace)?;
         Ok(Self { client, redacted_url, keyspace, interval, timeout })
     }
@@ -75,9 +67,9 @@ impl Settings {
     }
 }
 
-impl std::fmt::Debug for Settings {
+impl std::fmt::Debug for RedisSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings")
+        f.debug_struct("RedisSettings")
             .field("url", &self.redacted_url)
             .field("keyspace", &self.keyspace)
             .field("interval", &self.interval)
@@ -101,8 +93,10 @@ fn redact(url: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn settings(url: &str) -> Result<Settings, SettingsError> {
-        Settings::new(url, "store", Settings::DEFAULT_INTERVAL, Settings::DEFAULT_TIMEOUT)
+    const MOMENT: Duration = Duration::from_millis(100);
+
+    fn settings(url: &str) -> Result<RedisSettings, RedisSettingsError> {
+        RedisSettings::new(url, "store", MOMENT, MOMENT)
     }
 
     #[test]
@@ -123,10 +117,11 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_are_refused() {
-        assert!(matches!(settings("redis"), Err(SettingsError::BadUrl)));
-        assert!(matches!(settings("http://redis/"), Err(SettingsError::BadUrl)));
-        let never =
-            Settings::new("redis://redis/", "store", Duration::ZERO, Settings::DEFAULT_TIMEOUT);
-        assert!(matches!(never, Err(SettingsError::ZeroDuration)));
+        assert!(matches!(settings("redis"), Err(RedisSettingsError::BadUrl)));
+        assert!(matches!(settings("http://redis/"), Err(RedisSettingsError::BadUrl)));
+        for (interval, timeout) in [(Duration::ZERO, MOMENT), (MOMENT, Duration::ZERO)] {
+            let never = RedisSettings::new("redis://redis/", "store", interval, timeout);
+            assert!(matches!(never, Err(RedisSettingsError::ZeroDuration)));
+        }
     }
 }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::super::limit::Limit;
-use super::super::share::Share;
 use crate::clock::Now;
+use crate::rate_limit::limit::{Limit, Quota};
+use crate::rate_limit::share::Share;
+
+/// What remains of an observation after each exchange: a tenth after some 15 s at 100 ms.
+const FADING: f64 = 0.985;
 
 /// Whether replicas share their counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,19 +47,16 @@ enum Phase {
     Out,
 }
 
-/// What remains of an observation after each exchange: a tenth after some 15 s at 100 ms.
-const FADING: f64 = 0.985;
-
 impl SyncStatus {
     pub(super) fn new<'a>(
-        limits: impl Iterator<Item = &'a Limit> + Clone,
+        quotas: impl Iterator<Item = &'a Quota> + Clone,
         interval: Duration,
         now: Now,
     ) -> Self {
         let current = Current { phase: Phase::Starting, since: now, replicas: 1, unseen: 0.0 };
         Self {
-            requests: limits.clone().map(Limit::requests).collect(),
-            shortest_window: limits.map(Limit::window).min().unwrap_or(Limit::MAX_WINDOW),
+            requests: quotas.clone().map(Quota::requests).collect(),
+            shortest_window: quotas.map(Quota::window).min().unwrap_or(Limit::MAX_WINDOW),
             interval,
             current: Mutex::new(current),
         }

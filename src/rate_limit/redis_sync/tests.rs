@@ -14,6 +14,7 @@ mod stub;
 use crate::telemetry::testing::Log;
 use server::Server;
 
+const INTERVAL: Duration = Duration::from_millis(100);
 const ALICE: KeyRef<'static> = KeyRef::Text("alice");
 const BOB: KeyRef<'static> = KeyRef::Text("bob");
 
@@ -26,20 +27,26 @@ struct Replica {
 }
 
 impl Replica {
-    /// With a limit of 100 whose window neither begins nor ends anywhere near the test.
+    /// With a limit of 100.
     fn of(url: &str) -> Self {
+        Self::limiting(url, 100)
+    }
+
+    /// With a limit whose window neither begins nor ends anywhere near the test.
+    fn limiting(url: &str, requests: u32) -> Self {
         let unix_millis = SystemClock.now().unix_millis();
-        let length = |seconds| Limit::new("shared", KeyKind::Principal, 100, seconds).unwrap();
+        let length = |seconds| Limit::new("shared", KeyKind::Principal, requests, seconds).unwrap();
         let limit =
             (3_600..7_200).map(|seconds| length(Duration::from_secs(seconds))).find(|limit| {
-                let (_, elapsed) = limit.position(EpochMillis(unix_millis));
-                (limit.window_millis() / 4..limit.window_millis() / 2).contains(&elapsed)
+                let quota = limit.quota().unwrap();
+                let (_, elapsed) = quota.position(EpochMillis(unix_millis));
+                (quota.window_millis() / 4..quota.window_millis() / 2).contains(&elapsed)
             });
         let clock = Arc::new(ManualClock::starting_at(unix_millis));
         let limiter = Limiter::new(vec![limit.unwrap()], 10_000, clock.now()).unwrap();
         let limiter = Arc::new(limiter);
         let second = Duration::from_secs(1);
-        let settings = Settings::new(url, "store", Settings::DEFAULT_INTERVAL, second).unwrap();
+        let settings = RedisSettings::new(url, "store", INTERVAL, second).unwrap();
         let metrics = Metrics::new().unwrap().exchange;
         let sync = RedisSync::new(settings, Arc::clone(&limiter), clock.clone(), metrics.clone());
         let limit = limiter.find("shared").unwrap();
@@ -53,7 +60,7 @@ impl Replica {
 
     fn remaining(&self, key: KeyRef<'_>) -> u32 {
         let standing = self.limiter.peek(self.limit, key, self.clock.now());
-        standing.map_or(0, |standing| standing.remaining)
+        standing.map_or(0, |standing| standing.unwrap().remaining)
     }
 
     fn state(&self) -> SyncState {
@@ -68,9 +75,9 @@ impl Replica {
     }
 
     fn enter_next_window(&self) {
-        let limit = self.limiter.limit(self.limit).unwrap();
-        let (_, elapsed) = limit.position(self.limiter.epoch().at(self.clock.now()));
-        self.clock.advance(Duration::from_millis(limit.window_millis() - elapsed));
+        let (_, quota) = self.limiter.counting(self.limit).unwrap();
+        let (_, elapsed) = quota.position(self.limiter.epoch().at(self.clock.now()));
+        self.clock.advance(Duration::from_millis(quota.window_millis() - elapsed));
     }
 
     fn queue_everything(&self) {
@@ -133,6 +140,29 @@ async fn three_replicas_admit_at_most_what_one_interval_hides() {
     let worst = replicas.each_ref().map(|replica| replica.sync.status().worst_case_overage());
     assert!(worst.iter().any(|part| *part >= 0.07), "{worst:?}");
     assert!(worst.iter().all(|part| *part <= 0.21), "{worst:?}");
+}
+
+#[tokio::test]
+async fn the_largest_limit_is_shared_to_its_last_request() {
+    let redis = Server::start();
+    let mut replica = Replica::limiting(&redis.url(), Limit::MAX_REQUESTS);
+    replica.admitted(ALICE, 5);
+    let (name, quota) = replica.limiter.counting(replica.limit).unwrap();
+    let (index, _) = quota.position(replica.limiter.epoch().at(replica.clock.now()));
+    let keyspace = replica.sync.settings.keyspace();
+    let key = keyspace.counts(name, index, ALICE.probe().fingerprint());
+    redis.command(&["HSET", &key, "another", "999999993"]).await;
+    replica.sync.sync_once().await;
+    assert_eq!(replica.remaining(ALICE), 2);
+    assert_eq!(replica.admitted(ALICE, 10), 2);
+    // More than one replica can have admitted it while they did not hear of each other.
+    redis.command(&["HSET", &key, "a third", "4000000000"]).await;
+    replica.admitted(ALICE, 1);
+    replica.queue_everything();
+    replica.sync.sync_once().await;
+    assert_eq!(replica.admitted(ALICE, 10), 0);
+    replica.enter_next_window();
+    assert_eq!(replica.admitted(ALICE, 10), 0);
 }
 
 #[tokio::test]

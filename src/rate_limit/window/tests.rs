@@ -3,27 +3,39 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::rate_limit::{KeyKind, KeyRef, Limiter};
+use crate::rate_limit::{KeyKind, KeyRef, Limit};
 
 /// Start of a window of every length that divides an hour.
 const START: u64 = 1_700_000_000_000 / 3_600_000 * 3_600_000;
 
-fn limit(requests: u32, seconds: u64) -> Limit {
-    Limit::new("default", KeyKind::Principal, requests, Duration::from_secs(seconds)).unwrap()
+fn limit(requests: u32, seconds: u64) -> Quota {
+    let window = Duration::from_secs(seconds);
+    let limit = Limit::new("default", KeyKind::Principal, requests, window).unwrap();
+    limit.quota().unwrap().clone()
 }
 
-fn window(limit: &Limit) -> Window {
-    let limiter = Limiter::new(vec![limit.clone()], 1, crate::clock::Now::at(0, 0)).unwrap();
-    let id = limiter.find(limit.name()).unwrap();
+fn window(limit: &Quota) -> Window {
+    counted(limit, 0, 0)
+}
+
+/// With so many requests in the window before, and in this one.
+fn counted(limit: &Quota, previous: u32, current: u32) -> Window {
     let (index, _) = limit.position(EpochMillis(START));
-    Window::new(id, KeyRef::Text("alice").probe().to_key(), index, Counts::new(index, 0, 0))
+    let key = KeyRef::Text("alice").probe().to_key();
+    Window::new(LimitId(0), key, index, Counts::new(index, previous.into(), current.into()))
 }
 
-fn charge(window: &Window, limit: &Limit, millis: u64) -> Result<Standing, Exceeded> {
+fn charge(window: &Window, limit: &Quota, millis: u64) -> Result<Standing, Exceeded> {
     window.charge(limit, Share::WHOLE, EpochMillis(START + millis))
 }
 
-fn admitted(window: &Window, limit: &Limit, millis: u64, requests: usize) -> usize {
+/// Like [`charge`], at so many milliseconds after the window of [`counted`] has begun, whatever its length.
+fn charge_within(window: &Window, limit: &Quota, millis: u64) -> Result<Standing, Exceeded> {
+    let (_, elapsed) = limit.position(EpochMillis(START));
+    window.charge(limit, Share::WHOLE, EpochMillis(START - elapsed + millis))
+}
+
+fn admitted(window: &Window, limit: &Quota, millis: u64, requests: usize) -> usize {
     (0..requests).filter(|_| charge(window, limit, millis).is_ok()).count()
 }
 
@@ -74,11 +86,11 @@ fn the_reset_is_the_windows_end_while_requests_remain_and_the_retry_instant_othe
     let limit = limit(2, 60);
     let window = window(&limit);
     let first = charge(&window, &limit, 10_001).unwrap();
-    assert_eq!(first, Standing { limit: 2, remaining: 1, reset_secs: 50 });
+    assert_eq!(first, Standing { remaining: 1, reset_secs: 50 });
     let last = charge(&window, &limit, 10_001).unwrap();
     assert_eq!((last.remaining, last.reset_secs), (0, 50));
     let refused = charge(&window, &limit, 59_999).unwrap_err();
-    assert_eq!(refused, Exceeded { limit: 2, retry_after_secs: 1 });
+    assert_eq!(refused, Exceeded { retry_after_secs: 1 });
 }
 
 #[test]
@@ -144,6 +156,11 @@ fn a_window_fits_a_cache_line_with_its_reference_counts() {
     assert!(size_of::<Window>() + 2 * size_of::<usize>() <= 64);
 }
 
+/// Large enough that counts of a whole window are kept rounded.
+fn large() -> impl Strategy<Value = u32> {
+    1 << 20..=Limit::MAX_REQUESTS
+}
+
 /// A day of windows would take too long; a few show everything.
 fn arrivals() -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec(0_u64..400, 1..400).prop_map(|gaps| {
@@ -205,6 +222,73 @@ proptest! {
     }
 
     #[test]
+    fn a_large_limit_admits_exactly_what_is_left_of_it(
+        requests in large(),
+        left in 0_u32..5,
+        seconds in 1_u64..=86_400,
+        elapsed in 0_u64..86_400_000,
+    ) {
+        let limit = limit(requests, seconds);
+        let window = counted(&limit, 0, requests - left);
+        for remaining in (0..left).rev() {
+            let standing = charge_within(&window, &limit, elapsed % (seconds * 1_000));
+            prop_assert_eq!(standing.map(|standing| standing.remaining), Ok(remaining));
+        }
+        prop_assert!(charge_within(&window, &limit, elapsed % (seconds * 1_000)).is_err());
+    }
+
+    #[test]
+    fn of_a_large_limit_the_window_before_leaves_what_has_faded(
+        requests in large(),
+        seconds in 1_u64..=86_400,
+        elapsed in 0_u64..86_400_000,
+    ) {
+        let limit = limit(requests, seconds);
+        let length = seconds * 1_000;
+        let elapsed = elapsed % length;
+        let window = counted(&limit, 0, requests);
+        let spare = charge_within(&window, &limit, length + elapsed).unwrap().remaining + 1;
+        let exact = (u64::from(requests) * (elapsed + 1)).div_ceil(length);
+        prop_assert_eq!(u64::from(spare), exact);
+    }
+
+    #[test]
+    fn a_client_that_keeps_to_a_large_limit_is_never_refused(
+        requests in large(),
+        below in 0_u32..1_000,
+        seconds in 1_u64..=86_400,
+        elapsed in 0_u64..86_400_000,
+    ) {
+        let limit = limit(requests, seconds);
+        let length = seconds * 1_000;
+        let elapsed = elapsed % length;
+        let rate = u64::from(requests - below);
+        let current = u32::try_from(rate * elapsed / length).unwrap();
+        let window = counted(&limit, requests - below, current);
+        prop_assert!(charge_within(&window, &limit, elapsed).is_ok());
+    }
+
+    #[test]
+    fn a_client_of_a_large_limit_that_waits_as_told_is_admitted(
+        requests in large(),
+        previous in 0_u32..=Counts::MAX,
+        current in 0_u32..=Counts::MAX,
+        others in 0_u64..=1 << 31,
+        seconds in 1_u64..=86_400,
+        elapsed in 0_u64..86_400_000,
+    ) {
+        let limit = limit(requests, seconds);
+        let at = elapsed % (seconds * 1_000);
+        let window = counted(&limit, previous.min(requests), current.min(requests));
+        let (index, _) = limit.position(EpochMillis(START));
+        window.learn(Counts::new(index, others, others / 2));
+        if let Err(refused) = charge_within(&window, &limit, at) {
+            let later = at + u64::from(refused.retry_after_secs) * 1_000;
+            prop_assert!(charge_within(&window, &limit, later).is_ok());
+        }
+    }
+
+    #[test]
     fn a_client_below_its_limit_in_two_windows_together_is_never_refused(
         mut at in prop::collection::vec(0_u64..4_000, 1..100),
     ) {
@@ -232,6 +316,8 @@ proptest! {
         let mut at = START;
         for gap in arrivals {
             at += gap / 8;
+            // As the sweep does: what is known of the others does not stay behind.
+            window.settle(limit.position(EpochMillis(at)).0);
             if let Err(refused) = window.charge(&limit, share, EpochMillis(at)) {
                 prop_assert!(refused.retry_after_secs >= 1);
                 at += u64::from(refused.retry_after_secs) * 1_000;

@@ -188,7 +188,7 @@ async fn whatever_speaks_as_redis_neither_lifts_a_limit_nor_stops_a_request() {
         let mut replica = Replica::of(&stub.url());
         let timeout = Duration::from_millis(20);
         replica.sync.settings =
-            Settings::new(&stub.url(), "store", Settings::DEFAULT_INTERVAL, timeout).unwrap();
+            RedisSettings::new(&stub.url(), "store", INTERVAL, timeout).unwrap();
         until_connected(&mut replica, &log).await;
         assert_eq!(replica.admitted(ALICE, 30), 30, "{name}");
         stub.answer(command, answer);

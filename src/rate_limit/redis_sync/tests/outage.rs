@@ -103,8 +103,7 @@ async fn a_redis_that_hangs_is_given_up_after_the_timeout() {
     let redis = Server::start();
     let mut replica = Replica::of(&redis.url());
     let timeout = Duration::from_millis(50);
-    replica.sync.settings =
-        Settings::new(&redis.url(), "store", Settings::DEFAULT_INTERVAL, timeout).unwrap();
+    replica.sync.settings = RedisSettings::new(&redis.url(), "store", INTERVAL, timeout).unwrap();
     replica.sync.sync_once().await;
     redis.signal("STOP");
     replica.admitted(ALICE, 10);

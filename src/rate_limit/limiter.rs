@@ -6,17 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::counts::Counts;
 use super::epoch::{Epoch, EpochMillis};
 use super::key::{KeyRef, Probe};
-use super::limit::Limit;
+use super::limit::{Limit, LimitId, Quota};
 use super::overflow::Overflow;
 use super::share::Share;
-use super::table::{SHARDS, Table};
+use super::table::{SHARDS, WindowTable};
 use super::unsynced::Unsynced;
 use super::window::{Exceeded, Standing, Window};
 use crate::clock::Now;
 
-/// Names a limit of one [`Limiter`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LimitId(u16);
+/// Only another limiter's id can be unknown.
+const UNKNOWN_LIMIT: Exceeded = Exceeded { retry_after_secs: 1 };
 
 /// Why a limiter cannot be built.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +38,7 @@ pub enum LimiterError {
 #[derive(Debug)]
 pub struct Limiter {
     limits: Vec<Counted>,
-    table: Table,
+    table: WindowTable,
     epoch: Epoch,
     /// Into how many parts limits are split at present.
     parts: AtomicU32,
@@ -56,14 +55,11 @@ struct Counted {
 }
 
 impl Limiter {
-    /// Windows kept unless configured otherwise; about 100 bytes each.
-    pub const DEFAULT_MAX_KEYS: usize = 1_000_000;
-
-    /// A limiter that keeps at most `max_keys` windows.
+    /// A limiter that keeps at most `max_keys` windows, of about 100 bytes each.
     pub fn new(limits: Vec<Limit>, max_keys: usize, now: Now) -> Result<Self, LimiterError> {
         let mut limiter = Self {
             limits: Vec::with_capacity(limits.len()),
-            table: Table::new(),
+            table: WindowTable::new(),
             epoch: Epoch::starting_at(now),
             parts: AtomicU32::new(1),
             replicas: AtomicU32::new(1),
@@ -102,39 +98,51 @@ impl Limiter {
         self.counted(id).map(|counted| &counted.limit)
     }
 
-    /// Counts one request of `key` if it fits.
-    pub fn charge(&self, id: LimitId, key: KeyRef<'_>, now: Now) -> Result<Standing, Exceeded> {
+    /// Counts one request of `key` if it fits; `None` when the limit is off.
+    pub fn charge(
+        &self,
+        id: LimitId,
+        key: KeyRef<'_>,
+        now: Now,
+    ) -> Result<Option<Standing>, Exceeded> {
         let counted = self.counted(id).ok_or(UNKNOWN_LIMIT)?;
+        let Some(quota) = counted.limit.quota() else { return Ok(None) };
         let (key, at) = (key.probe(), self.epoch.at(now));
         let hash = self.table.hash(id, key);
-        let charge = |window: &Arc<Window>| self.charge_at(&counted.limit, window, at);
-        if let Some(outcome) = self.table.find(hash, id, key, charge) {
-            return outcome;
-        }
-        match self.insert(hash, id, counted, key, at) {
+        let charge = |window: &Arc<Window>| self.charge_at(quota, window, at);
+        let known = self.table.find(hash, id, key, charge);
+        let outcome = known.unwrap_or_else(|| match self.insert(hash, id, counted, key, at) {
             Some(window) => charge(&window),
-            None => counted.overflow.charge(&counted.limit, self.share(), key, at),
-        }
+            None => counted.overflow.charge(quota, self.share(), key, at),
+        });
+        outcome.map(Some)
     }
 
     /// Counts one request in a window that [`Limiter::window`] returned.
     pub fn charge_window(&self, window: &Arc<Window>, now: Now) -> Result<Standing, Exceeded> {
-        let limit = self.limit(window.limit_id()).ok_or(UNKNOWN_LIMIT)?;
-        self.charge_at(limit, window, self.epoch.at(now))
+        let (_, quota) = self.counting(window.limit_id()).ok_or(UNKNOWN_LIMIT)?;
+        self.charge_at(quota, window, self.epoch.at(now))
     }
 
     /// Tells whether one request of `key` would fit, without counting it.
-    pub fn peek(&self, id: LimitId, key: KeyRef<'_>, now: Now) -> Result<Standing, Exceeded> {
+    pub fn peek(
+        &self,
+        id: LimitId,
+        key: KeyRef<'_>,
+        now: Now,
+    ) -> Result<Option<Standing>, Exceeded> {
         let counted = self.counted(id).ok_or(UNKNOWN_LIMIT)?;
+        let Some(quota) = counted.limit.quota() else { return Ok(None) };
         let (key, at) = (key.probe(), self.epoch.at(now));
         let hash = self.table.hash(id, key);
-        let peek = |window: &Arc<Window>| window.peek(&counted.limit, self.share_for(window), at);
+        let peek = |window: &Arc<Window>| window.peek(quota, self.share_for(window), at);
         let known = self.table.find(hash, id, key, peek);
-        known.unwrap_or_else(|| counted.overflow.peek(&counted.limit, self.share(), key, at))
+        known.unwrap_or_else(|| counted.overflow.peek(quota, self.share(), key, at)).map(Some)
     }
 
     /// The window of `key`, to keep beside whatever the key belongs to: it is not forgotten while
-    /// it is held. `None` when the table is full; such a key goes through [`Limiter::charge`].
+    /// it is held. `None` when the table is full, or the limit off; such a key goes through
+    /// [`Limiter::charge`].
     pub fn window(&self, id: LimitId, key: KeyRef<'_>, now: Now) -> Option<Arc<Window>> {
         let counted = self.counted(id)?;
         let (key, at) = (key.probe(), self.epoch.at(now));
@@ -174,8 +182,15 @@ impl Limiter {
         &self.unsynced
     }
 
-    pub(super) fn limits(&self) -> impl Iterator<Item = &Limit> + Clone {
-        self.limits.iter().map(|counted| &counted.limit)
+    /// Of all limits that are on.
+    pub(super) fn quotas(&self) -> impl Iterator<Item = &Quota> + Clone {
+        self.limits.iter().filter_map(|counted| counted.limit.quota())
+    }
+
+    /// Name and quota of a limit that is on.
+    pub(super) fn counting(&self, id: LimitId) -> Option<(&str, &Quota)> {
+        let limit = self.limit(id)?;
+        Some((limit.name(), limit.quota()?))
     }
 
     /// Queues every window of one shard for the exchange.
@@ -183,12 +198,14 @@ impl Limiter {
         self.table.visit(shard, |window| self.unsynced.note(window));
     }
 
-    /// Forgets what expired among the next `buckets` of a shard; returns how many there are.
+    /// Moves the next `buckets` of a shard on to the present and forgets what expired among `buckets` of a shard; returns how many there are.
     pub(super) fn sweep(&self, shard: usize, buckets: usize, now: Now) -> usize {
         let at = self.epoch.at(now);
         if shard == 0 {
             for Counted { limit, overflow } in &self.limits {
-                overflow.settle(limit.position(at).0);
+                if let Some(quota) = limit.quota() {
+                    overflow.settle(quota.position(at).0);
+                }
             }
         }
         self.table.sweep(shard, buckets, |window| self.is_expired(window, at))
@@ -198,11 +215,11 @@ impl Limiter {
 
     fn charge_at(
         &self,
-        limit: &Limit,
+        quota: &Quota,
         window: &Arc<Window>,
         at: EpochMillis,
     ) -> Result<Standing, Exceeded> {
-        let standing = window.charge(limit, self.share_for(window), at)?;
+        let standing = window.charge(quota, self.share_for(window), at)?;
         self.unsynced.note(window);
         Ok(standing)
     }
@@ -223,13 +240,14 @@ impl Limiter {
         key: Probe<'_>,
         at: EpochMillis,
     ) -> Option<Arc<Window>> {
-        let (index, _) = counted.limit.position(at);
+        let quota = counted.limit.quota()?;
+        let (index, _) = quota.position(at);
         // Invented keys leave room for those that had to be authenticated.
         let reserved = if counted.limit.key().is_free_to_invent() { self.max_keys / 4 } else { 0 };
         let ceiling = self.max_keys - reserved;
         let make = || {
             let seed = counted.overflow.counts(key, index);
-            let current = seed.current().min(counted.limit.requests());
+            let current = seed.current().min(quota.requests());
             let seed = Counts::new(index, seed.previous().into(), current.into());
             Window::new(id, key.to_key(), index, seed)
         };
@@ -238,17 +256,14 @@ impl Limiter {
     }
 
     fn is_expired(&self, window: &Window, at: EpochMillis) -> bool {
-        let Some(limit) = self.limit(window.limit_id()) else { return true };
-        window.settle(limit.position(at).0)
+        let Some((_, quota)) = self.counting(window.limit_id()) else { return true };
+        window.settle(quota.position(at).0)
     }
 
     fn counted(&self, id: LimitId) -> Option<&Counted> {
         self.limits.get(usize::from(id.0))
     }
 }
-
-/// Only another limiter's id can be unknown.
-const UNKNOWN_LIMIT: Exceeded = Exceeded { limit: 0, retry_after_secs: 1 };
 
 #[cfg(test)]
 mod tests;

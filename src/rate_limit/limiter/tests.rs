@@ -77,7 +77,7 @@ fn a_held_window_counts_with_the_table() {
 fn failures_are_looked_at_before_and_counted_after() {
     let story = Story::with_room_for(100);
     let (now, key) = (story.clock.now(), KeyRef::Client(unique_address(1)));
-    assert_eq!(story.limiter.peek(story.client, key, now).unwrap().remaining, 5);
+    assert_eq!(story.limiter.peek(story.client, key, now).unwrap().unwrap().remaining, 5);
     assert_eq!(story.limiter.keys(), 0);
     for _ in 0..5 {
         assert!(story.limiter.peek(story.client, key, now).is_ok());
@@ -101,6 +101,38 @@ async fn an_entry_is_forgotten_two_windows_later_unless_it_is_held() {
     assert_eq!(story.limiter.keys(), 1);
     let again = story.limiter.window(story.principal, bob, story.clock.now()).unwrap();
     assert!(Arc::ptr_eq(&held, &again));
+}
+
+#[tokio::test]
+async fn a_window_that_is_held_through_any_pause_starts_afresh() {
+    let clock = Arc::new(ManualClock::starting_at(START));
+    let second = Limit::new("second", KeyKind::Principal, 3, Duration::from_secs(1)).unwrap();
+    let limiter = Limiter::new(vec![second], 100, clock.now()).unwrap();
+    let id = limiter.find("second").unwrap();
+    let held = limiter.window(id, KeyRef::Text("alice"), clock.now()).unwrap();
+    let admitted = || (0..9).filter(|_| limiter.charge_window(&held, clock.now()).is_ok()).count();
+    let shared: SharedClock = clock.clone();
+    for pause in [1_023, 1_024, 1_025, 600, 511] {
+        assert_eq!(admitted(), 3, "before {pause} s");
+        for _ in 0..pause {
+            clock.advance(Duration::from_secs(1));
+            sweep_once(&limiter, &shared).await;
+        }
+    }
+}
+
+#[test]
+fn a_limit_that_is_off_counts_nobody_and_keeps_nothing() {
+    let clock = ManualClock::starting_at(START);
+    let off = Limit::off("off", KeyKind::Principal).unwrap();
+    let limiter = Limiter::new(vec![off], 100, clock.now()).unwrap();
+    let (id, key) = (limiter.find("off").unwrap(), KeyRef::Text("alice"));
+    for _ in 0..1_000 {
+        assert_eq!(limiter.charge(id, key, clock.now()), Ok(None));
+        assert_eq!(limiter.peek(id, key, clock.now()), Ok(None));
+    }
+    assert!(limiter.window(id, key, clock.now()).is_none());
+    assert_eq!((limiter.keys(), limiter.limits_in_overflow()), (0, 0));
 }
 
 #[test]
