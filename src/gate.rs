@@ -29,7 +29,6 @@ use crate::authz::{Authorizer, CheckFault, ConsistencyPreference, DecisionSource
 use crate::clock::Now;
 use crate::rate_limit::{InFlight, KeyRef, LimitId, Limiter};
 use crate::rules::{Access, Consistency, OnUnavailable, Params, Target};
-
 use policy::{BoundLimit, BoundRule, Policy, Ruling};
 use rejection::Advice;
 
@@ -134,19 +133,6 @@ impl Gate {
             Ok(()) => Ok(Admission::new(rule, caller, standings, decided)),
             Err(reason) => Err(Rejection { reason, advice, rule: Some(rule), caller, standings }),
         }
-    }
-}
-
-/// The rule that decides, or the refusal of a request that has none.
-fn decide<'a>(ruling: &Ruling<'a>) -> Result<(&'a Arc<BoundRule>, Params<'a>), Rejection> {
-    match *ruling {
-        Ruling::Rule { rule, params } => Ok((rule, params)),
-        Ruling::MethodNotAllowed { allow } => Err(Rejection::method(allow)),
-        Ruling::EncodedSlash { rule } => Err(Rejection {
-            rule: rule.cloned(),
-            ..Rejection::explained(Reason::BadPath, ENCODED_SLASH)
-        }),
-        Ruling::NoRule => Err(Rejection::early(Reason::NoRule)),
     }
 }
 
@@ -289,5 +275,18 @@ impl Trial<'_> {
         };
         self.evidence.decided = Some(source);
         Ok(())
+    }
+}
+
+/// The rule that decides, or the refusal of a request that has none.
+fn decide<'a>(ruling: &Ruling<'a>) -> Result<(&'a Arc<BoundRule>, Params<'a>), Rejection> {
+    match *ruling {
+        Ruling::Rule { rule, params } => Ok((rule, params)),
+        Ruling::MethodNotAllowed { allow } => Err(Rejection::method(allow)),
+        Ruling::EncodedSlash { rule } => Err(Rejection {
+            rule: rule.cloned(),
+            ..Rejection::explained(Reason::BadPath, ENCODED_SLASH)
+        }),
+        Ruling::NoRule => Err(Rejection::early(Reason::NoRule)),
     }
 }

@@ -13,11 +13,11 @@ use crate::authn::TokenError;
 const OUTAGE_RETRY_SECS: u32 = 1;
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $status:literal $word:literal $title:literal;)*) => {
+    ($(#[doc = $when:literal] $name:ident = $status:literal $word:literal $title:literal;)*) => {
         /// Why a request was turned away.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Reason {
-            $($(#[$doc])* $name,)*
+            $(#[doc = $when] $name,)*
         }
 
         impl Reason {
@@ -32,6 +32,12 @@ macro_rules! reasons {
             /// The stable word.
             pub const fn word(self) -> &'static str {
                 match self { $(Reason::$name => $word,)* }
+            }
+
+            /// The README's third column.
+            #[cfg(test)]
+            const fn when(self) -> &'static str {
+                match self { $(Reason::$name => $when,)* }
             }
 
             /// `title` of the problem document.
@@ -93,21 +99,21 @@ reasons! {
     UriTooLong = 414 "uri_too_long" "The request target is too long";
     /// The address has used up its limit.
     ClientLimited = 429 "client_limited" "Too many requests from this address";
-    /// The address has sent too many tokens that were refused.
+    /// The address has sent too many tokens that were refused: `limits.failed_authentications`.
     TooManyFailures = 429 "too_many_failures" "Too many refused tokens from this address";
     /// The principal has used up its limit.
     PrincipalLimited = 429 "principal_limited" "Too many requests";
     /// More headers than allowed.
     HeadersTooLarge = 431 "headers_too_large" "The request headers are too large";
-    /// A fault of the gateway itself.
+    /// A fault of the gateway itself: a line "panic" in its log.
     InternalError = 500 "internal_error" "The gateway has failed";
     /// The upstream could not be reached or broke off.
     UpstreamFailed = 502 "upstream_failed" "The upstream failed";
     /// Nobody can verify tokens at the moment.
     KeysUnavailable = 503 "keys_unavailable" "Tokens cannot be verified at the moment";
-    /// The introspection endpoint does not answer.
+    /// The introspection endpoint does not answer, or nothing that can be read.
     IntrospectionUnavailable = 503 "introspection_unavailable" "Tokens cannot be verified at the moment";
-    /// OpenFGA does not answer.
+    /// OpenFGA does not answer, or refuses the question.
     AuthorizationUnavailable = 503 "authorization_unavailable" "Permissions cannot be decided at the moment";
     /// Too many tokens of one address, or too many decisions, are waited for at once.
     Overloaded = 503 "overloaded" "The gateway has too much to do at the moment";
@@ -231,7 +237,8 @@ mod tests {
     fn the_readme_lists_exactly_this_table() {
         let readme = include_str!("../../README.md");
         for reason in Reason::ALL {
-            let row = format!("| {} | `{}` |", reason.status(), reason.word());
+            let when = reason.when().trim().trim_end_matches('.');
+            let row = format!("| {} | `{}` | {when} |", reason.status(), reason.word());
             assert!(readme.contains(&row), "README lacks {row}");
         }
         let rows = readme.lines().filter(|line| {

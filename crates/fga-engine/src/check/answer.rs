@@ -38,7 +38,9 @@ impl Answer {
     }
 }
 
-/// What the steps of a check cost in OpenFGA, relative to each other.
+/// What the steps of a check cost in OpenFGA. Only which of two sums is smaller matters, and that follows
+/// what OpenFGA waits for: its database at a read, a resolver for a question of its own at a dispatch,
+/// nothing at a rewrite.
 pub(super) mod cost {
     pub(crate) const REWRITE: u32 = 1;
     pub(crate) const DISPATCH: u32 = 5;

@@ -20,6 +20,8 @@ const MAX_FRAMES: u32 = 800;
 /// Work after which a check counts as timed out; about as much as OpenFGA's three
 /// seconds, but the same on every machine.
 const MAX_STEPS: u32 = 2_000_000;
+/// A condition is an interpreter's run beside look-ups: counted as one step, a check whose every tuple has
+/// one would go on for many times as long before it counts as timed out.
 const CONDITION_STEPS: u32 = 20;
 
 /// The user of a check, in numbers.
