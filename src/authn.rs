@@ -23,12 +23,15 @@ pub use self::algorithm::{Algorithm, UnknownAlgorithm};
 pub use self::bearer::{Bearer, Shape};
 pub use self::belief::Belief;
 pub use self::cache::TokenCache;
+pub use self::client_key::{ClientKey, ClientKeyError};
 pub use self::credentials::Credentials;
 pub use self::keys::fetch::{FetchError, KeySource};
 pub use self::keys::jwks::{JwksError, KeySet};
 pub use self::principal::Principal;
 pub use self::roles::BARE_ROLES;
-pub use self::settings::{Audiences, IntrospectionSettings, IssuerSettings, SettingsError};
+pub use self::settings::{
+    Audiences, ClientCredential, IntrospectionSettings, IssuerSettings, SettingsError,
+};
 pub use self::token_error::TokenError;
 pub use self::user_template::TemplateError;
 
@@ -38,6 +41,7 @@ mod belief;
 mod block;
 pub mod cache;
 mod claims;
+mod client_key;
 pub mod credentials;
 mod explain;
 mod introspection;

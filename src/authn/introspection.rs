@@ -12,27 +12,34 @@ use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderValue, Method};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
+use reqwest::RequestBuilder;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use url::Url;
 
 use self::answer::Fault;
+use self::assertion::{Assertion, Assertions};
 use super::claims::Claims;
 use super::explain::explain_answer;
 use super::keys::discovery::Discovery;
 use super::keys::fetch::FetchError;
 use super::principal::{Principal, Realm};
-use super::settings::{Audiences, IntrospectionSettings};
+use super::settings::{Audiences, ClientCredential, IntrospectionSettings};
 use super::{Proven, TokenError, shards};
 use crate::breaker::Breaker;
 use crate::clock::{Now, SharedClock};
 use crate::flight::Flights;
 use crate::outage::{LastTold, Outage};
+use crate::secret::Secret;
 use crate::sweep::sweep;
 
 mod answer;
+mod assertion;
 #[cfg(test)]
 mod tests;
 
+/// Spares the issuer a search among refresh tokens.
+const HINT: (&str, &str) = ("token_type_hint", "access_token");
 const MAX_CALLS_IN_FLIGHT: usize = 256;
 const MAX_REFUSED_TOKENS: usize = 10_000;
 const MAX_REFUSED_BYTES: u64 = 8 * 1024 * 1024;
@@ -49,7 +56,7 @@ pub(super) type Answer = Result<Proven, TokenError>;
 pub(super) struct Introspection {
     discovery: Arc<Discovery>,
     settings: IntrospectionSettings,
-    credentials: HeaderValue,
+    proof: Proof,
     realm: Arc<Realm>,
     audiences: Audiences,
     skew: Duration,
@@ -61,6 +68,12 @@ pub(super) struct Introspection {
     permits: Semaphore,
     calls: Arc<Flights<Arc<str>, Answer>>,
     refused: Cache<Arc<str>, Refused, TokenBytes>,
+}
+
+/// What shows the endpoint who we are.
+enum Proof {
+    Secret(HeaderValue),
+    Key(Assertions),
 }
 
 /// What a token was refused for.
@@ -101,7 +114,7 @@ impl Introspection {
         clock: SharedClock,
     ) -> Self {
         Self {
-            credentials: basic(&settings),
+            proof: Proof::of(&settings, &terms.realm.issuer),
             discovery,
             settings,
             realm: terms.realm,
@@ -201,13 +214,41 @@ impl Introspection {
         let endpoints = self.discovery.endpoints(self.clock.now()).await;
         let endpoints = endpoints.map_err(Fault::Discovery)?;
         let endpoint = endpoints.introspection.as_ref().ok_or(Fault::NoEndpoint)?;
-        let request = self
-            .discovery
-            .request(Method::POST, endpoint)
-            .header(AUTHORIZATION, &self.credentials)
-            .header(ACCEPT, "application/json")
-            .form(&[("token", token), ("token_type_hint", "access_token")]);
-        answer::read(request.send().await.map_err(FetchError::from)?).await
+        match &self.proof {
+            Proof::Secret(basic) => {
+                let request = self.discovery.request(Method::POST, endpoint);
+                let request = request.header(AUTHORIZATION, basic);
+                send(request.form(&[("token", token), HINT])).await
+            }
+            Proof::Key(assertions) => self.ask_with_key(endpoint, token, assertions).await,
+        }
+    }
+
+    async fn ask_with_key(
+        &self,
+        endpoint: &Url,
+        token: &str,
+        assertions: &Assertions,
+    ) -> Result<Claims, Fault> {
+        let ask = async |assertion: &Assertion| {
+            let proof = ("client_assertion", &*assertion.text);
+            let form = [("token", token), HINT, ("client_assertion_type", assertion::TYPE), proof];
+            let answer = send(self.discovery.request(Method::POST, endpoint).form(&form)).await;
+            answer.map_err(|fault| match fault {
+                Fault::ClientRefused(status) => Fault::KeyRefused(status),
+                fault => fault,
+            })
+        };
+        let assertion = assertions.current(self.clock.now())?;
+        let answer = ask(&assertion).await;
+        if !(assertion.was_used && matches!(answer, Err(Fault::KeyRefused(_)))) {
+            return answer;
+        }
+        let again = ask(&assertions.fresh(self.clock.now())?).await;
+        if !matches!(again, Err(Fault::KeyRefused(_))) {
+            assertions.use_each_once();
+        }
+        again
     }
 
     /// Whom an answer speaks of. An issuer may leave out `iss` and `exp`, it knows its own tokens;
@@ -239,6 +280,11 @@ impl std::fmt::Debug for Introspection {
     }
 }
 
+async fn send(request: RequestBuilder) -> Result<Claims, Fault> {
+    let request = request.header(ACCEPT, "application/json");
+    answer::read(request.send().await.map_err(FetchError::from)?).await
+}
+
 /// Refresh tokens and tokens of other schemes are active too.
 fn check_token_type(claims: &Claims) -> Result<(), TokenError> {
     let is_bearer = claims.text("token_type")?.is_none_or(|kind| {
@@ -247,13 +293,23 @@ fn check_token_type(claims: &Claims) -> Result<(), TokenError> {
     if is_bearer { Ok(()) } else { Err(TokenError::WrongTokenKind) }
 }
 
+impl Proof {
+    fn of(settings: &IntrospectionSettings, issuer: &Arc<str>) -> Self {
+        match &settings.credential {
+            ClientCredential::Secret(secret) => Self::Secret(basic(&settings.client_id, secret)),
+            ClientCredential::Key(key) => {
+                Self::Key(Assertions::new(Arc::clone(key), Arc::clone(issuer)))
+            }
+        }
+    }
+}
+
 /// RFC 6749 section 2.3.1: both halves are form-encoded before they are joined.
-fn basic(settings: &IntrospectionSettings) -> HeaderValue {
+fn basic(client_id: &str, secret: &Secret) -> HeaderValue {
     use base64::Engine as _;
     let encode =
         |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
-    let pair =
-        format!("{}:{}", encode(&settings.client_id), encode(settings.client_secret.expose()));
+    let pair = format!("{}:{}", encode(client_id), encode(secret.expose()));
     let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
     // Base64 is always a legal header value.
     let mut value = HeaderValue::from_str(&format!("Basic {encoded}"))

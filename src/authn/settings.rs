@@ -7,6 +7,7 @@ use http::HeaderName;
 use url::Url;
 
 use super::algorithm::Algorithm;
+use super::client_key::ClientKey;
 use super::user_template::{TemplateError, UserTemplate};
 use crate::secret::Secret;
 
@@ -83,8 +84,8 @@ impl IssuerSettings {
 pub struct IntrospectionSettings {
     /// The API application's client id.
     pub client_id: String,
-    /// Its secret.
-    pub client_secret: Secret,
+    /// What proves that we are it.
+    pub credential: ClientCredential,
     /// Deadline of one call.
     pub timeout: Duration,
     /// Longest time that an active answer is believed.
@@ -93,12 +94,30 @@ pub struct IntrospectionSettings {
     pub negative_ttl: Duration,
 }
 
+/// What proves that we are the client.
+#[derive(Clone, Debug)]
+pub enum ClientCredential {
+    /// `client_secret_basic`
+    Secret(Secret),
+    /// `private_key_jwt`
+    Key(Arc<ClientKey>),
+}
+
 impl IntrospectionSettings {
-    /// A client with the default times.
+    /// A client with a secret and the default times.
     pub fn new(client_id: impl Into<String>, client_secret: Secret) -> Self {
+        Self::with(client_id.into(), ClientCredential::Secret(client_secret))
+    }
+
+    /// A client with a key and the default times.
+    pub fn with_key(key: ClientKey) -> Self {
+        Self::with(key.client_id().to_owned(), ClientCredential::Key(Arc::new(key)))
+    }
+
+    fn with(client_id: String, credential: ClientCredential) -> Self {
         Self {
-            client_id: client_id.into(),
-            client_secret,
+            client_id,
+            credential,
             timeout: Duration::from_secs(1),
             ttl: Duration::from_secs(30),
             negative_ttl: Duration::from_secs(5),
@@ -194,9 +213,12 @@ fn validate_one(issuer: &IssuerSettings) -> Result<(), SettingsError> {
     if issuer.soft_ttl.is_zero() || issuer.hard_ttl <= issuer.soft_ttl {
         return Err(SettingsError::KeyLife(url()));
     }
-    if let Some(client) = &issuer.introspection
-        && (client.client_id.is_empty() || client.client_secret.is_empty())
-    {
+    let is_blank = |client: &IntrospectionSettings| {
+        let lacks_secret =
+            matches!(&client.credential, ClientCredential::Secret(secret) if secret.is_empty());
+        client.client_id.is_empty() || lacks_secret
+    };
+    if issuer.introspection.as_ref().is_some_and(is_blank) {
         return Err(SettingsError::IntrospectionClient(url()));
     }
     Ok(())

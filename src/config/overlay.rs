@@ -67,7 +67,7 @@ fn lay_issuers(defaults: &Value, issuers: Value) -> Value {
     let first = defaults.pointer("/issuers/0").cloned().unwrap_or(Value::Null);
     let mut further = without(Some(&first), &["url", "audience"]);
     if let Some(introspection) = further.get_mut("introspection") {
-        merge(introspection, json!({"client_id": "", "client_secret": ""}));
+        merge(introspection, json!({"client_id": "", "client_secret": "", "key_file": ""}));
     }
     let items = items.into_iter().enumerate().map(|(index, item)| {
         let mut issuer = if index == 0 { first.clone() } else { further.clone() };
@@ -131,6 +131,8 @@ mod tests {
         assert_eq!(laid["issuers"][0]["url"], "${ZITADEL_ISSUER_URL}");
         assert_eq!(laid["issuers"][0]["clock_skew"], "5s");
         assert!(laid["issuers"][1].get("audience").is_none());
-        assert_eq!(laid["issuers"][1]["introspection"]["client_secret"], "");
+        for name in ["client_id", "client_secret", "key_file"] {
+            assert_eq!(laid["issuers"][1]["introspection"][name], "", "{name}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! audience, a personal access token is active for everybody, roles are those of the client's
 //! project or of whoever introspects, keys are published before they sign and stay published after.
 
+mod assertion;
 mod clients;
 mod endpoints;
 mod fault;
@@ -17,6 +18,7 @@ mod token;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -32,6 +34,7 @@ use self::ring::KeyRing;
 use super::server::Server;
 use crate::clock::SharedClock;
 
+pub use self::assertion::{ClientPublicKey, new_client_key};
 pub use self::fault::{Fault, Hits};
 pub use self::keys::{Algorithm, KeyError};
 pub use self::token::{SigningError, TokenBuilder};
@@ -96,6 +99,8 @@ struct State {
     /// Set once the port is known.
     url: OnceLock<String>,
     keys: RwLock<KeyRing>,
+    client_keys: Mutex<Vec<ClientPublicKey>>,
+    takes_each_assertion_once: AtomicBool,
     grants: Mutex<Grants>,
     fault: FaultSwitch,
     counters: Counters,
@@ -160,6 +165,23 @@ impl Issuer {
     /// A back-channel logout token.
     pub fn logout_token(&self, subject: &str) -> TokenBuilder {
         TokenBuilder::logout(&self.state, subject)
+    }
+
+    /// A key of the API application as ZITADEL lets it be downloaded, instead of its secret.
+    pub fn client_key(&self) -> Result<Value, KeyError> {
+        let (file, public) = new_client_key(&numeric_id(), &self.state.settings.client_id)?;
+        self.state.client_keys.lock().push(public);
+        Ok(file)
+    }
+
+    /// Refuses from now on what a client has shown before, as RFC 7523 allows.
+    pub fn take_each_assertion_once(&self) {
+        self.state.takes_each_assertion_once.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes all keys of the API application back.
+    pub fn remove_client_keys(&self) {
+        self.state.client_keys.lock().clear();
     }
 
     /// From now on this token, opaque or JWT, introspects as inactive.
@@ -231,6 +253,8 @@ impl State {
             settings,
             url: OnceLock::new(),
             keys: RwLock::new(keys),
+            client_keys: Mutex::default(),
+            takes_each_assertion_once: AtomicBool::new(false),
             grants: Mutex::default(),
             fault: FaultSwitch::new(),
             counters: Counters::default(),

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use auth_gateway::dev::issuer::new_client_key;
 use serde_json::{Value, json};
 
 use crate::support::gateway::Gateway;
@@ -11,6 +12,8 @@ use crate::support::{World, story};
 
 struct Provider {
     url: String,
+    /// Of the client "gateway-key", in ZITADEL's form.
+    key_file: Value,
     _process: Process,
 }
 
@@ -24,10 +27,11 @@ impl Provider {
         );
         let mut command = Command::new(tool("node"));
         command.arg(root().join("tests/it/data/oidc_provider.mjs"));
-        command.arg(port.to_string()).arg(folder);
+        let (key_file, public) = new_client_key("1", "gateway-key").unwrap();
+        command.arg(port.to_string()).arg(folder).arg(public.jwk().to_string());
         let process = Process::spawn("oidc-provider", &mut command);
         process.ready(async || process.output().stdout().iter().any(|l| l == "listening")).await;
-        Self { url: format!("http://127.0.0.1:{port}"), _process: process }
+        Self { url: format!("http://127.0.0.1:{port}"), key_file, _process: process }
     }
 
     async fn token(&self, client: &str) -> String {
@@ -96,5 +100,35 @@ fn tokens_of_another_provider_are_accepted() {
         let others = services.issuer.token("ann");
         get("/api/report").bearer(others).send().await.refused(401, "wrong_issuer");
         services.upstream.saw_nothing();
+    });
+}
+
+/// This provider takes each proof once, as RFC 7523 allows; ZITADEL takes one until it ends.
+#[test]
+fn a_key_proves_to_another_provider_who_asks() {
+    story(async {
+        let world = World::build().without_redis();
+        let (services, provider) = tokio::join!(world.services(), Provider::start());
+        let folder = tempfile::tempdir().unwrap();
+        let key_file = folder.path().join("key.json");
+        std::fs::write(&key_file, provider.key_file.to_string()).unwrap();
+        let plan = world
+            .plan(&services)
+            .env("ZITADEL_ISSUER_URL", &provider.url)
+            .env("ZITADEL_AUDIENCE", "gateway")
+            .env("ZITADEL_KEY_FILE", key_file.to_str().unwrap())
+            .without_env("ZITADEL_CLIENT_ID")
+            .without_env("ZITADEL_CLIENT_SECRET");
+        let gateway = Gateway::start(&plan).await;
+        for _ in 0..4 {
+            let token = provider.token("opaque").await;
+            gateway.get("/me/page").bearer(&token).send().await.is(200);
+        }
+        assert_eq!(services.upstream.take_requests().len(), 4);
+        let token = provider.token("opaque").await;
+        let truncated = &token[..token.len() - 1];
+        gateway.get("/me/page").bearer(truncated).send().await.refused(401, "inactive");
+        services.upstream.saw_nothing();
+        assert_eq!(gateway.count_messages("introspection failed"), 0);
     });
 }

@@ -206,6 +206,49 @@ fn an_endpoint_that_refuses_our_client_is_told_as_that_once_and_so_is_its_end() 
 }
 
 #[test]
+fn a_key_file_as_it_was_downloaded_stands_in_for_the_secret() {
+    story(async {
+        let world = World::build().without_redis();
+        let services = world.services().await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("78366403256846242.json");
+        let key = services.issuer.client_key().unwrap();
+        std::fs::write(&file, key.to_string()).unwrap();
+        let plan = world
+            .plan(&services)
+            .env("ZITADEL_KEY_FILE", file.to_str().unwrap())
+            .without_env("ZITADEL_CLIENT_ID")
+            .without_env("ZITADEL_CLIENT_SECRET");
+        let gateway = Gateway::start(&plan).await;
+        for _ in 0..5 {
+            get(&gateway, &services.issuer.token("ann").opaque_token()).await.is(200);
+        }
+        services.upstream.take_requests();
+        assert_eq!(services.issuer.hits().assertions, 1);
+
+        services.issuer.remove_client_keys();
+        let unknown = get(&gateway, &services.issuer.token("ann").opaque_token()).await;
+        unknown.refused(503, "introspection_unavailable");
+        services.upstream.saw_nothing();
+        let line = gateway.await_message("introspection failed").await;
+        assert_eq!(line["cause"], "the endpoint refuses our client and its key, with 401");
+        assert!(line["hint"].as_str().unwrap().contains("ZITADEL_KEY_FILE"), "{line}");
+        let pem = key["key"].as_str().unwrap().lines().nth(1).unwrap();
+        assert!(!gateway.output().contains(pem), "the key was written");
+
+        let mut users = key.clone();
+        users["type"] = json!("serviceaccount");
+        std::fs::write(&file, users.to_string()).unwrap();
+        let (status, said) = plan.check().await;
+        assert_eq!(status.code(), Some(78), "{said}");
+        assert!(said.contains("issuers[0].introspection.key_file"), "{said}");
+        assert!(said.contains(file.to_str().unwrap()), "{said}");
+        assert!(said.contains("is the key of a service account"), "{said}");
+        assert!(!said.contains(pem), "the key was printed");
+    });
+}
+
+#[test]
 fn an_issuer_that_is_slow_is_no_fault_of_the_client() {
     story(async {
         let cast = Cast::of(&World::build().without_redis()).await;

@@ -30,6 +30,12 @@ pub(super) enum Fault {
     /// Our own client is not known there, or its secret is another one.
     #[error("the endpoint refuses our client id and secret, with {0}")]
     ClientRefused(u16),
+    /// Our own key is not known there, or what it signed is not believed.
+    #[error("the endpoint refuses our client and its key, with {0}")]
+    KeyRefused(u16),
+    /// Our own key does not sign.
+    #[error("the key of our client does not sign")]
+    Unsigned,
     /// Something in the request for this token is not to its liking.
     #[error("the endpoint refuses the question, with {0}")]
     QuestionRefused(u16),
@@ -71,6 +77,10 @@ impl Fault {
             Self::ClientRefused(_) => {
                 "check ZITADEL_CLIENT_ID and ZITADEL_CLIENT_SECRET: an API application of the \
                  issuer's, with basic authentication"
+            }
+            Self::KeyRefused(_) | Self::Unsigned => {
+                "check ZITADEL_KEY_FILE: a key of an API application of the issuer's that has not \
+                 been removed there, nor expired; and compare both clocks"
             }
             Self::Discovery(_) | Self::NoEndpoint => "check ZITADEL_ISSUER_URL and the network",
             fault if fault.is_about_the_token() => {

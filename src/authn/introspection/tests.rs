@@ -13,6 +13,7 @@ use crate::clock::{Clock as _, ManualClock};
 use crate::secret::Secret;
 
 mod faults;
+mod key;
 
 const TOKEN: &str = "b3BhcXVl";
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::authn::{Algorithm, Audiences, IntrospectionSettings, IssuerSettings};
+use crate::authn::{Algorithm, Audiences, ClientKey, IntrospectionSettings, IssuerSettings};
 use crate::config::problems::Problems;
 use crate::config::values::{http_url, optional};
 use crate::secret::Secret;
@@ -31,6 +31,7 @@ pub(super) struct IssuerSection {
 struct IntrospectionSection {
     client_id: String,
     client_secret: String,
+    key_file: String,
     timeout: Span,
     cache_ttl: Span,
 }
@@ -96,17 +97,55 @@ fn algorithms(key: &str, names: &[String], problems: &mut Problems) -> Vec<Algor
 impl IntrospectionSection {
     fn read(&self, key: &str, problems: &mut Problems) -> Option<IntrospectionSettings> {
         problems.refuse_zero(key, &[("timeout", self.timeout)]);
-        let client_id = optional(&self.client_id)?;
-        let Some(secret) = optional(&self.client_secret) else {
-            let message = "is required with a client_id (ZITADEL_CLIENT_SECRET)";
-            problems.add(format!("{key}.client_secret"), message);
-            return None;
-        };
-        let mut settings = IntrospectionSettings::new(client_id, Secret::new(secret));
+        let mut settings = self.client(key, problems)?;
         settings.timeout = self.timeout.0;
         settings.ttl = self.cache_ttl.0;
         Some(settings)
     }
+
+    /// Who asks, and what proves it; nobody while all three are empty.
+    fn client(&self, key: &str, problems: &mut Problems) -> Option<IntrospectionSettings> {
+        let (name, message) = match (
+            optional(&self.client_id),
+            optional(&self.client_secret),
+            optional(&self.key_file),
+        ) {
+            (None, None, None) => return None,
+            (Some(id), Some(secret), None) => {
+                return Some(IntrospectionSettings::new(id, Secret::new(secret)));
+            }
+            (id, None, Some(file)) => {
+                let client = problems.take(format!("{key}.key_file"), client_key(file))?;
+                if id.is_none_or(|id| id == client.client_id()) {
+                    return Some(IntrospectionSettings::with_key(client));
+                }
+                (
+                    "client_id",
+                    "is another one than the key file's: leave it empty (ZITADEL_CLIENT_ID)",
+                )
+            }
+            (_, Some(_), Some(_)) => {
+                ("key_file", "stands in place of client_secret: leave one of them empty")
+            }
+            (Some(_), None, None) => (
+                "client_secret",
+                "is required with a client_id (ZITADEL_CLIENT_SECRET), or a key_file (ZITADEL_KEY_FILE)",
+            ),
+            (None, Some(_), None) => {
+                ("client_id", "is required with a client_secret (ZITADEL_CLIENT_ID)")
+            }
+        };
+        problems.add(format!("{key}.{name}"), message);
+        None
+    }
+}
+
+/// Nothing of the file is quoted.
+fn client_key(file: &str) -> Result<ClientKey, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the file {file:?}: {error}"))?;
+    let text = text.trim_start_matches('\u{feff}');
+    ClientKey::parse(text).map_err(|error| format!("{file:?} {error}"))
 }
 
 #[cfg(test)]
@@ -127,5 +166,43 @@ mod tests {
     fn introspection_cannot_take_no_time() {
         let told = problems("issuers: [{introspection: {timeout: 0s}}]");
         assert_eq!(told, "issuers[0].introspection.timeout: must not be zero");
+    }
+
+    #[test]
+    fn a_client_has_an_id_and_one_proof() {
+        let check = |written: &str, told: &str| {
+            let found = problems(&format!("issuers: [{{introspection: {{{written}}}}}]"));
+            assert_eq!(found, format!("issuers[0].introspection.{told}"), "{written}");
+        };
+        check(
+            "client_id: a",
+            "client_secret: is required with a client_id (ZITADEL_CLIENT_SECRET), or a key_file \
+             (ZITADEL_KEY_FILE)",
+        );
+        check(
+            "client_secret: b",
+            "client_id: is required with a client_secret (ZITADEL_CLIENT_ID)",
+        );
+        check(
+            "client_secret: b, key_file: c",
+            "key_file: stands in place of client_secret: leave one of them empty",
+        );
+        let absent = "key_file: cannot read the file \"/absent/key\": No such file or directory";
+        let found = problems("issuers: [{introspection: {key_file: /absent/key}}]");
+        assert!(found.starts_with(&format!("issuers[0].introspection.{absent}")), "{found}");
+    }
+
+    #[test]
+    fn a_key_file_says_whose_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key.json");
+        let (key, _) = crate::dev::issuer::new_client_key("1", "123@gateway").unwrap();
+        std::fs::write(&file, format!("\u{feff}{key}")).unwrap();
+        let with = |more: &str| {
+            problems(&format!("issuers: [{{introspection: {{key_file: {file:?}{more}}}}}]"))
+        };
+        assert_eq!(with(""), "");
+        assert_eq!(with(", client_id: 123@gateway"), "");
+        assert!(with(", client_id: other").contains("is another one than the key file's"));
     }
 }

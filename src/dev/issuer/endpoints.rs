@@ -115,6 +115,8 @@ struct IntrospectionForm {
     token: String,
     client_id: Option<String>,
     client_secret: Option<String>,
+    client_assertion_type: Option<String>,
+    client_assertion: Option<String>,
 }
 
 async fn introspect(
@@ -122,14 +124,18 @@ async fn introspect(
     headers: HeaderMap,
     Form(form): Form<IntrospectionForm>,
 ) -> Response {
-    let posted = form.client_id.zip(form.client_secret);
-    match credentials(&headers, posted) {
-        Some(client) if state.is_api_client(&client) => {
-            let answer = state.introspect(&form.token, &client.id);
-            Json(answer.map_or_else(|| json!({"active": false}), Value::Object)).into_response()
+    let secret = credentials(&headers, form.client_id.zip(form.client_secret));
+    let client = match (secret, form.client_assertion) {
+        (Some(client), None) => Some(client).filter(|c| state.is_api_client(c)).map(|c| c.id),
+        (None, Some(assertion)) => {
+            state.asserted(form.client_assertion_type.as_deref(), &assertion)
         }
-        _ => invalid_client(),
-    }
+        // RFC 6749 section 2.3: one way of proving it, and no other beside it.
+        _ => None,
+    };
+    let Some(client) = client else { return invalid_client() };
+    let answer = state.introspect(&form.token, &client);
+    Json(answer.map_or_else(|| json!({"active": false}), Value::Object)).into_response()
 }
 
 #[derive(Deserialize)]

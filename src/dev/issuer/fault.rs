@@ -1,7 +1,9 @@
 //! What can go wrong with an issuer, on demand.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// How the endpoints misbehave.
@@ -31,6 +33,8 @@ pub struct Hits {
     pub keys: u64,
     /// `/oauth/v2/introspect`
     pub introspection: u64,
+    /// Different proofs that clients have shown there.
+    pub assertions: usize,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +42,8 @@ pub(super) struct Counters {
     pub(super) discovery: AtomicU64,
     pub(super) keys: AtomicU64,
     pub(super) introspection: AtomicU64,
+    /// Their `jti`.
+    pub(super) assertions: Mutex<HashSet<String>>,
 }
 
 impl Counters {
@@ -46,6 +52,7 @@ impl Counters {
             discovery: self.discovery.load(Ordering::SeqCst),
             keys: self.keys.load(Ordering::SeqCst),
             introspection: self.introspection.load(Ordering::SeqCst),
+            assertions: self.assertions.lock().len(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Signing keys made at run time, and their public halves as a JWK set shows them.
 
+use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
@@ -106,6 +107,22 @@ impl SigningKey {
             Algorithm::EdDsa => Ed25519KeyPair::generate().map(Pair::Ed25519),
         };
         Ok(Self { kid, algorithm, pair: pair.map_err(failed)? })
+    }
+
+    /// PKCS #1 in PEM, as ZITADEL writes the keys that it lets be downloaded; of RSA keys only.
+    pub(super) fn private_pem(&self) -> Option<String> {
+        let Pair::Rsa(pair, _) = &self.pair else { return None };
+        let der = pair.as_der().ok()?;
+        // RFC 5208: a sequence of version, algorithm, and the PKCS #1 key as an octet string; with
+        // 2048 bits, each length before it has two bytes.
+        let inner = base64::engine::general_purpose::STANDARD.encode(der.as_ref().get(26..)?);
+        let mut pem = "-----BEGIN RSA PRIVATE KEY-----\n".to_owned();
+        for line in inner.as_bytes().chunks(64) {
+            pem.push_str(std::str::from_utf8(line).ok()?);
+            pem.push('\n');
+        }
+        pem.push_str("-----END RSA PRIVATE KEY-----\n");
+        Some(pem)
     }
 
     pub(super) fn kid(&self) -> &str {

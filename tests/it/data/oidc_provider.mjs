@@ -1,13 +1,14 @@
 // An independent OpenID provider for the interoperability stories.
 //
-//   node oidc_provider.mjs PORT FOLDER     FOLDER holds node_modules/oidc-provider
+//   node oidc_provider.mjs PORT FOLDER JWK     FOLDER holds node_modules/oidc-provider
 //
 // The client "jwt" gets JWT access tokens for the audience "gateway", the client "opaque" gets opaque
-// ones of the subject "robot", "nameless" such of no subject; "gateway" may introspect.
+// ones of the subject "robot", "nameless" such of no subject; "gateway" may introspect, and so may
+// "gateway-key", whose public key is JWK.
 import { generateKeyPairSync } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 
-const [port, folder] = process.argv.slice(2);
+const [port, folder, jwk] = process.argv.slice(2);
 const entry = `${folder}/node_modules/oidc-provider/lib/index.js`;
 const { default: Provider } = await import(pathToFileURL(entry).href);
 
@@ -31,6 +32,11 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     client('opaque', ['client_credentials']),
     client('nameless', ['client_credentials']),
     client('gateway', ['client_credentials']),
+    {
+      ...client('gateway-key', ['client_credentials']),
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks: { keys: [JSON.parse(jwk)] },
+    },
   ],
   jwks: {
     keys: [
