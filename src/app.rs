@@ -141,8 +141,7 @@ pub struct Sandbox {
 pub fn run(settings: &Settings, sink: &Sink, sandbox: Option<Sandbox>) -> Result<(), StartError> {
     try_listen(SERVER_LISTEN, settings.server.listen)?;
     try_listen(ADMIN_LISTEN, settings.admin.listen)?;
-    // reqwest, redis and Pingora all take the provider that is there first.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    install_crypto();
     for leniency in leniencies(settings) {
         tracing::warn!("{leniency}");
     }
@@ -204,6 +203,11 @@ fn try_listen(key: &'static str, addr: SocketAddr) -> Result<(), StartError> {
 /// Takes an address; `key` is what an operator changes to choose another.
 pub fn listen(key: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(addr).map_err(|cause| StartError::Listen { key, addr, cause })
+}
+
+/// reqwest, redis and Pingora all take the provider that is there first.
+pub fn install_crypto() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
 /// What the settings accept that one rarely wants.

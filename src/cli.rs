@@ -4,6 +4,7 @@ mod check;
 mod dev;
 mod engine;
 mod health;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,6 +54,8 @@ enum Command {
     Check(Options),
     /// Start everything embedded: an issuer, an OpenFGA engine, a sample application, the gateway
     Dev(dev::Options),
+    /// Decode and verify one token as the gateway would (exit status 1 when it does not verify)
+    Token(token::Options),
     /// Serve OpenFGA's HTTP API on the embedded engine, in memory
     Engine(engine::Options),
     /// Ask the running gateway on this machine whether it is healthy (for container probes)
@@ -66,6 +69,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(after) => with_settings(&before.and(after), |settings, _| serve(settings)),
         Command::Check(after) => with_settings(&before.and(after), check),
         Command::Dev(after) => dev::run(before, after),
+        Command::Token(options) => token::run(before, options),
         Command::Engine(options) => engine::run(&options, before.listen.as_deref()),
         Command::Health(after) => {
             with_settings(&before.and(after), |settings, _| health::ask(settings.server.listen))
@@ -123,6 +127,12 @@ fn serve(settings: &Settings) -> ExitCode {
         }
         Err(error) => refuse("the gateway does not start", &error),
     }
+}
+
+/// The command line is no command of ours; the status is clap's.
+fn usage(hint: &str) -> ExitCode {
+    eprintln!("auth-gateway: {hint}");
+    ExitCode::from(2)
 }
 
 fn refuse(what: &str, error: &impl std::fmt::Display) -> ExitCode {

@@ -210,6 +210,17 @@ impl Introspection {
         refused.detail.as_deref().map(str::to_owned)
     }
 
+    /// What the endpoint says about a token, or why nothing: asked without regard to earlier answers.
+    pub(super) async fn ask_once(&self, token: &str) -> Result<Claims, String> {
+        let asked = tokio::time::timeout(self.settings.timeout, self.ask(token)).await;
+        asked.unwrap_or(Err(Fault::Deadline)).map_err(|fault| format!("{fault}; {}", fault.hint()))
+    }
+
+    /// What an answer says, for a refusal that it got.
+    pub(super) fn explain(&self, claims: &Claims, error: TokenError, now: Now) -> Option<String> {
+        explain_answer(claims, error, &self.realm, now)
+    }
+
     async fn ask(&self, token: &str) -> Result<Claims, Fault> {
         let endpoints = self.discovery.endpoints(self.clock.now()).await;
         let endpoints = endpoints.map_err(Fault::Discovery)?;
@@ -253,7 +264,7 @@ impl Introspection {
 
     /// Whom an answer speaks of. An issuer may leave out `iss` and `exp`, it knows its own tokens;
     /// what it does say is checked as in a JWT.
-    fn read(&self, claims: &Claims) -> Answer {
+    pub(super) fn read(&self, claims: &Claims) -> Answer {
         let now = self.clock.now();
         if claims.get("active") != Some(&Value::Bool(true)) {
             return Err(TokenError::Inactive);

@@ -214,17 +214,19 @@ impl IssuerKeys {
 
     /// Fetches and installs; a failure is logged and leaves the current keys.
     async fn fetch(&self) -> bool {
-        let _one_at_a_time = self.fetching.lock().await;
-        match self.source.load(self.clock.now()).await {
-            Ok(set) => {
-                self.install(set);
-                true
-            }
-            Err(error) => {
-                self.warn(&error);
-                false
-            }
+        let loaded = self.load().await;
+        if let Err(error) = &loaded {
+            self.warn(error);
         }
+        loaded.is_ok()
+    }
+
+    /// Fetches and installs.
+    pub(super) async fn load(&self) -> Result<(), FetchError> {
+        let _one_at_a_time = self.fetching.lock().await;
+        let set = self.source.load(self.clock.now()).await?;
+        self.install(set);
+        Ok(())
     }
 
     fn install(&self, set: KeySet) {

@@ -45,3 +45,4 @@ mod roles;
 mod slow_clients;
 mod spellings;
 mod support;
+mod token;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -129,6 +129,24 @@ impl Plan {
         let files = self.files();
         let process = Process::spawn("auth-gateway check", &mut self.command("check", &files));
         self.ended(&process).await
+    }
+
+    /// Runs another command with this configuration, and `input` on its standard input: exit status and
+    /// both outputs.
+    pub async fn pipe(&self, words: &[&str], input: &str) -> (Option<i32>, String, String) {
+        let files = self.files();
+        let mut command = tokio::process::Command::new(BINARY);
+        command.env_clear().envs(&self.env).current_dir(files.folder.path()).args(words);
+        command.arg("--config").arg(&files.config).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // One that does not read has ended, or will.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let output = timeout(SOON * 3, child.wait_with_output()).await.expect("it ends").unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
     /// Runs `auth-gateway run` that is expected to end by itself.
