@@ -12,6 +12,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use once_cell::sync::OnceCell;
 
+static ORIGIN: OnceCell<Instant> = OnceCell::new();
+
+/// Added to monotonic readings so that subtracting an age never reaches zero just after start.
+const ORIGIN_NANOS: u64 = 3_600 * 1_000_000_000;
+
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
@@ -83,11 +88,6 @@ pub type SharedClock = Arc<dyn Clock>;
 /// The operating system's clocks.
 #[derive(Debug, Default)]
 pub struct SystemClock;
-
-static ORIGIN: OnceCell<Instant> = OnceCell::new();
-
-/// Added to monotonic readings so that subtracting an age never reaches zero just after start.
-const ORIGIN_NANOS: u64 = 3_600 * 1_000_000_000;
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 
+/// Longer pauses are not kept: nobody else's word stops the gateway for more than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -18,9 +21,6 @@ pub enum BodyError {
     #[error(transparent)]
     Broken(#[from] reqwest::Error),
 }
-
-/// Longer pauses are not kept: nobody else's word stops the gateway for more than this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Whether the one content type that is named is `application/json`, with whatever parameters.
 pub fn is_json(headers: &HeaderMap) -> bool {

@@ -20,8 +20,10 @@ mod probe;
 mod race;
 mod resolve;
 mod settings;
-#[cfg(test)]
-mod tests;
+
+pub use attempts::Attempts;
+pub use failure::describe;
+pub use settings::{HostHeader, UpstreamSettings};
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -36,13 +38,10 @@ use prometheus::IntCounter;
 
 use crate::clock::{Clock, Now};
 use addresses::Addresses;
-pub use attempts::Attempts;
 use attempts::allowance;
 use connect::{HappyEyeballs, Miss};
-pub use failure::describe;
 use health::Health;
 use patient::PatientConnect;
-pub use settings::{HostHeader, UpstreamSettings};
 
 /// RFC 8305 section 5.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -202,3 +201,6 @@ impl Upstream {
         self.settings.url.port_or_known_default().unwrap_or(80)
     }
 }
+
+#[cfg(test)]
+mod tests;

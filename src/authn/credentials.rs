@@ -10,6 +10,9 @@ mod query;
 mod spelling;
 mod subprotocol;
 
+pub(super) use spelling::reads_as;
+pub use subprotocol::{NotAProtocol, Protocol};
+
 use std::borrow::Cow;
 use std::str::FromStr;
 
@@ -18,9 +21,6 @@ use http::header::AUTHORIZATION;
 
 use super::TokenError;
 use super::bearer::{self, Offered};
-
-pub(super) use spelling::reads_as;
-pub use subprotocol::{NotAProtocol, Protocol};
 
 /// A place in which a token is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

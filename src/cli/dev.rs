@@ -13,14 +13,14 @@ use std::sync::Arc;
 use clap::Args;
 use fga_engine::{Engine, EngineError, Store, TupleKey};
 
-use self::ports::{Asked, NoPorts};
-use self::welcome::Places;
 use super::{health, refuse};
 use crate::app::{self, StartError};
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigError, Origin, Overrides, Settings};
 use crate::dev::Sandbox;
 use crate::telemetry::{self, Sink, TelemetryError};
+use ports::{Asked, NoPorts};
+use welcome::Places;
 
 /// The deployment guide's authorization model.
 const MODEL: &str =

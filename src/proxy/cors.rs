@@ -1,8 +1,8 @@
 //! Cross-origin requests (the Fetch standard): preflights, and the headers that let scripts read.
 
 mod origins;
-#[cfg(test)]
-mod tests;
+
+pub use origins::{Origin, OriginError, Origins};
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -10,8 +10,6 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-
-pub use origins::{Origin, OriginError, Origins};
 
 /// More names than any application exposes.
 const MAX_EXPOSED: usize = 128;
@@ -128,3 +126,6 @@ pub fn add_vary_origin(response: &mut HeaderMap) {
         response.append(VARY, HeaderValue::from_static("Origin"));
     }
 }
+
+#[cfg(test)]
+mod tests;

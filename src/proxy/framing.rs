@@ -11,6 +11,9 @@ use pingora_proxy::Session;
 use crate::edge::Connection;
 use crate::gate::Reason;
 
+/// What rules can be about.
+pub(super) const ORDINARY_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// How large a request may be.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageLimits {
@@ -107,9 +110,6 @@ fn names_content_length(raw: &[u8]) -> bool {
         name.trim_ascii().eq_ignore_ascii_case(b"content-length")
     })
 }
-
-/// What rules can be about.
-pub(super) const ORDINARY_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// TRACE echoes headers, CONNECT opens tunnels; no rule can want either. Nor can a rule name `get`,
 /// which is not GET (RFC 9110 section 9.1), but which some applications take for it.

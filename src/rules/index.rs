@@ -2,6 +2,8 @@
 
 mod decoded;
 
+pub(super) use decoded::{Comparison, Confusion};
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,7 +14,6 @@ use super::host_pattern::HostPattern;
 use super::pattern::{Segment, Tail};
 use super::place::Methods;
 use super::rule::Rule;
-pub(super) use decoded::{Comparison, Confusion};
 
 /// All rules, arranged by host.
 #[derive(Debug, Default)]

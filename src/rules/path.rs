@@ -15,6 +15,18 @@ use std::fmt;
 /// A slash that belongs to its segment, as a canonical path spells it.
 pub(super) const ENCODED_SLASH: &str = "%2F";
 
+/// By byte, whether it is of [`Class::Plain`], as most of a path is.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+static IS_PLAIN: [bool; 256] = {
+    let mut is_plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        is_plain[byte as usize] = matches!(classify(byte), Class::Plain);
+        byte += 1;
+    }
+    is_plain
+};
+
 /// Which of the otherwise refused forms an operator lets through, unchanged.
 ///
 /// A rule cannot protect what a service reaches by merging slashes or by cutting path parameters,
@@ -164,18 +176,6 @@ const fn classify(byte: u8) -> Class {
         _ => Class::Refused(PathError::Unencoded { byte }),
     }
 }
-
-/// By byte, whether it is of [`Class::Plain`], as most of a path is.
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-static IS_PLAIN: [bool; 256] = {
-    let mut is_plain = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        is_plain[byte as usize] = matches!(classify(byte), Class::Plain);
-        byte += 1;
-    }
-    is_plain
-};
 
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')

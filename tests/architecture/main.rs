@@ -242,42 +242,28 @@ fn no_files_know_each_other_in_circles() {
 }
 
 /// Files whose order is still to come; each must still need it, so that the list only gets shorter.
-const OUT_OF_ORDER: [&str; 35] = [
+const OUT_OF_ORDER: [&str; 21] = [
     "src/app.rs",
     "src/authn.rs",
     "src/authn/bearer.rs",
-    "src/authn/credentials.rs",
-    "src/authn/credentials/query.rs",
     "src/authn/introspection.rs",
     "src/authn/introspection/answer.rs",
     "src/authn/keys.rs",
     "src/authn/keys/jwks.rs",
-    "src/cli/dev.rs",
-    "src/clock.rs",
     "src/config.rs",
     "src/config/expand.rs",
     "src/config/schema.rs",
     "src/config/sections.rs",
     "src/dev/issuer.rs",
     "src/dev/issuer/endpoints.rs",
-    "src/dev/issuer/token.rs",
     "src/edge/connection.rs",
-    "src/edge/connection/frames.rs",
     "src/edge/connection/lease.rs",
     "src/finding.rs",
-    "src/http_body.rs",
     "src/metrics.rs",
     "src/proxy.rs",
-    "src/proxy/cors.rs",
-    "src/proxy/framing.rs",
-    "src/proxy/headers/names.rs",
-    "src/rules/index.rs",
-    "src/rules/index/decoded.rs",
     "src/rules/load.rs",
-    "src/rules/path.rs",
     "src/rules/warning.rs",
     "src/telemetry.rs",
-    "src/upstream.rs",
 ];
 
 /// ARCHITECTURE, "One order of a file", as far as a look at the lines can tell.

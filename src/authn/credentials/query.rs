@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use super::spelling::{Decoded, reads_as};
 
+/// Servers that do not follow the URL standard split at semicolons too.
+const SEPARATORS: [char; 2] = ['&', ';'];
+
 /// The decoded values of the parameters of this name.
 pub(super) fn values<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Cow<'a, [u8]>> {
     let values = query.split(SEPARATORS).filter_map(move |piece| value(piece, name));
@@ -23,9 +26,6 @@ pub(super) fn without(query: &str, name: &str) -> Option<String> {
     });
     Some(groups.collect::<Vec<_>>().join("&"))
 }
-
-/// Servers that do not follow the URL standard split at semicolons too.
-const SEPARATORS: [char; 2] = ['&', ';'];
 
 fn value<'a>(piece: &'a str, name: &str) -> Option<&'a str> {
     let (written, value) = piece.split_once('=').unwrap_or((piece, ""));

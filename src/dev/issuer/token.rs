@@ -8,6 +8,11 @@ use super::grants::{Claims, OpaqueKind};
 use super::keys::{Algorithm, KeyError, base64url};
 use super::{State, numeric_id, roles};
 
+const DAY_SECS: u64 = 86_400;
+/// ZITADEL's default life of access and ID tokens.
+const LIFE_SECS: u64 = 12 * 3_600;
+const LOGOUT_LIFE_SECS: u64 = 15 * 60;
+
 /// A token could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
@@ -21,11 +26,6 @@ pub enum SigningError {
     #[error("draw random bytes for a token")]
     NoRandomness,
 }
-
-const DAY_SECS: u64 = 86_400;
-/// ZITADEL's default life of access and ID tokens.
-const LIFE_SECS: u64 = 12 * 3_600;
-const LOGOUT_LIFE_SECS: u64 = 15 * 60;
 
 /// A token before it is signed. Without further calls it is what ZITADEL would issue.
 #[derive(Clone, Debug)]

@@ -1,5 +1,8 @@
 //! Where the frames of a WebSocket begin and end (RFC 6455 section 5.2).
 
+const END_OF_HEAD: &[u8; 4] = b"\r\n\r\n";
+const CLOSE: u8 = 8;
+
 /// One direction of a WebSocket, followed byte by byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Frames {
@@ -21,9 +24,6 @@ enum At {
     /// So many bytes are left.
     Payload(u64),
 }
-
-const END_OF_HEAD: &[u8; 4] = b"\r\n\r\n";
-const CLOSE: u8 = 8;
 
 impl Frames {
     /// The head of an answer comes first.

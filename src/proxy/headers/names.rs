@@ -3,28 +3,10 @@
 
 mod pattern;
 mod table;
-#[cfg(test)]
-mod tests;
 
 pub use pattern::{NameError, NamePattern};
-use table::Table;
 
-/// What headers of a name are to us. Where several entries fit a name, the first kind wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Said by us or by nobody: never passes as it came.
-    Reserved,
-    /// Tells of the way that a request has come, which we write ourselves; only a relay sends it.
-    Way,
-    /// What a proxy tells of its client. Applications believe it, so strangers may not say it.
-    Report,
-    /// Passes, and only a relay sends it.
-    Hop,
-    /// The client's credential.
-    Credential,
-    /// Part of the message, and passes; whatever would be taken for it does not.
-    Message,
-}
+use table::Table;
 
 /// Lower case; `-` stands for any separator, a last `*` for whatever follows.
 const LISTED: [(Kind, &[&str]); 9] = [
@@ -195,6 +177,26 @@ const LISTED: [(Kind, &[&str]); 9] = [
     ),
 ];
 
+const ALIASES: [(&str, Alias); 3] =
+    [("grpc-metadata-", Alias::Grpc), ("grpcgateway-", Alias::Grpc), ("http-", Alias::Cgi)];
+
+/// What headers of a name are to us. Where several entries fit a name, the first kind wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Said by us or by nobody: never passes as it came.
+    Reserved,
+    /// Tells of the way that a request has come, which we write ourselves; only a relay sends it.
+    Way,
+    /// What a proxy tells of its client. Applications believe it, so strangers may not say it.
+    Report,
+    /// Passes, and only a relay sends it.
+    Hop,
+    /// The client's credential.
+    Credential,
+    /// Part of the message, and passes; whatever would be taken for it does not.
+    Message,
+}
+
 /// Under which conditions a header goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passage {
@@ -219,9 +221,6 @@ enum Alias {
     /// CGI's `HTTP_NAME`, which many Java applications look for among the headers.
     Cgi,
 }
-
-const ALIASES: [(&str, Alias); 3] =
-    [("grpc-metadata-", Alias::Grpc), ("grpcgateway-", Alias::Grpc), ("http-", Alias::Cgi)];
 
 /// The list, with what a configuration adds, to be asked for every header of every request.
 #[derive(Debug)]
@@ -298,3 +297,6 @@ fn unwrap_once(name: &str) -> Option<(&str, Alias)> {
 fn is_odd(name: &str) -> bool {
     name.bytes().any(|b| b != b'-' && !b.is_ascii_alphanumeric())
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,10 @@ use crate::rules::pattern::{MAX_SEGMENTS, Segment, Tail};
 use crate::rules::place::Methods;
 use crate::rules::rule::Rule;
 
+/// Places that are searched for the rules of one file before the rest is left uncompared: some tenths
+/// of a second.
+const MAX_PLACES: usize = 2_000_000;
+
 /// A path of one rule that is another's once it is decoded.
 #[derive(Clone, Debug)]
 pub(in crate::rules) struct Confusion {
@@ -25,10 +29,6 @@ pub(in crate::rules) struct Confusion {
     /// The other rule.
     pub(in crate::rules) rule: Arc<Rule>,
 }
-
-/// Places that are searched for the rules of one file before the rest is left uncompared: some tenths
-/// of a second.
-const MAX_PLACES: usize = 2_000_000;
 
 /// Compares rules with all others, as long as that does not take too long.
 pub(in crate::rules) struct Comparison<'a> {
