@@ -31,7 +31,8 @@ pub use self::keys::jwks::{JwksError, KeySet};
 pub use self::principal::Principal;
 pub use self::roles::BARE_ROLES;
 pub use self::settings::{
-    Audiences, ClientCredential, IntrospectionSettings, IssuerSettings, SettingsError,
+    Audiences, ClientCredential, IntrospectionSettings, IssuerFault, IssuerSettings, SettingsError,
+    faults,
 };
 pub use self::token_error::TokenError;
 pub use self::user_template::TemplateError;

@@ -6,45 +6,69 @@
 //! told and replaced by a stand-in, so that the next stages still tell what is wrong with the others.
 
 pub mod expand;
+mod key;
 pub mod overlay;
 mod problems;
 pub mod schema;
 mod sections;
-mod settings;
 mod values;
+mod yaml;
 
+pub use sections::{Admin, Embedded, Limits, Log, OpenFga, Rules, Server, Settings};
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-pub use problems::Problem;
-use problems::Problems;
+use crate::finding::{Finding, Findings};
+use problems::{Problems, UNREADABLE};
 use sections::File;
-pub use sections::{Admin, Embedded, Limits, Log, OpenFga, Rules, Server};
-pub use settings::Settings;
 
 /// The shipped file: the defaults.
 pub const DEFAULTS: &str = include_str!("../conf/gateway.yaml");
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Where a file is looked for when none is named.
 pub const DEFAULT_PATH: &str = "conf/gateway.yaml";
 
+/// Variables of the shipped file that have to be there.
+const VARIABLES: [&str; 7] = [
+    "OPENFGA_URL",
+    "OPENFGA_STORE_ID",
+    "ZITADEL_ISSUER_URL",
+    "ZITADEL_API_URL",
+    "REDIS_URL",
+    "UPSTREAM_URL",
+    "ALLOWED_ORIGINS",
+];
+
 /// Why a configuration was refused: every mistake that was found.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", list(.problems))]
+#[error("{findings}")]
 pub struct ConfigError {
-    /// In the order of the file.
-    pub problems: Vec<Problem>,
+    findings: Findings,
+    /// Variables that should be there.
+    unset: BTreeSet<String>,
 }
 
-fn list(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+impl ConfigError {
+    /// Every mistake.
+    pub fn findings(&self) -> Findings {
+        self.findings.clone()
+    }
+
+    /// Whether nobody has configured anything, judging by the variables that have to be there.
+    pub fn is_all_unset(&self) -> bool {
+        VARIABLES.iter().all(|name| self.unset.contains(*name))
+    }
 }
 
-impl From<Problem> for ConfigError {
-    fn from(problem: Problem) -> Self {
-        Self { problems: vec![problem] }
+impl From<Finding> for ConfigError {
+    fn from(finding: Finding) -> Self {
+        Self { findings: finding.into(), unset: BTreeSet::new() }
     }
 }
 
@@ -118,19 +142,19 @@ pub fn written(
     pointer: &str,
     lookup: expand::Lookup<'_>,
 ) -> Result<Option<String>, ConfigError> {
-    let mut value = parse_yaml(&read(origin)?)?;
-    let Some(mut found) = value.pointer_mut(pointer).map(Value::take) else { return Ok(None) };
-    let mut problems = Problems::default();
-    expand::expand(&mut found, &Value::Null, lookup, &mut problems);
     // What is wrong with it is told with all the rest, when the file is loaded.
-    let is_sound = problems.into_list().is_empty();
-    Ok(found.as_str().map(str::to_owned).filter(|_| is_sound))
+    let mut problems = Problems::default();
+    let mut value = parse_yaml(&read(origin)?, &mut problems)?;
+    let Some(mut found) = value.pointer_mut(pointer).map(Value::take) else { return Ok(None) };
+    expand::expand(&mut found, &Value::Null, lookup, &mut problems);
+    Ok(found.as_str().map(str::to_owned).filter(|_| problems.is_empty()))
 }
 
-/// The variables of this process.
+/// The variables of this process. Bytes that are no text become replacement characters, which no
+/// value may hold.
 #[expect(clippy::disallowed_methods, reason = "the configuration is what the environment is for")]
 pub fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// Builds settings from the text of a file laid over the defaults.
@@ -139,56 +163,72 @@ pub fn parse(
     overrides: &Overrides,
     lookup: expand::Lookup<'_>,
 ) -> Result<Settings, ConfigError> {
-    let defaults = parse_yaml(DEFAULTS)?;
+    let mut problems = Problems::of(text);
+    let defaults = parse_yaml(DEFAULTS, &mut problems)?;
     let mut base = defaults.clone();
     for (pointer, text) in &overrides.stand_ins {
         put(&mut base, pointer, text);
     }
-    let mut value = overlay::lay(&base, parse_yaml(text)?);
-    apply(&mut value, overrides);
+    let mut value = overlay::lay(&base, parse_yaml(text, &mut problems)?);
+    apply(&mut value, overrides, &mut problems);
     overlay::drop_server_if_embedded(&mut value, &defaults);
     let schema = schema::of_values();
-    let mut problems = Problems::default();
     expand::expand(&mut value, &schema, lookup, &mut problems);
     schema::repair(&mut value, &schema, &mut problems);
     let file: Option<File> = problems.take("", serde_json::from_value(value));
     let settings = file.and_then(|file| file.read(&mut problems));
-    let problems = problems.into_list();
-    settings.filter(|_| problems.is_empty()).ok_or(ConfigError { problems })
+    let (findings, unset) = problems.into_parts();
+    settings.filter(|_| findings.is_empty()).ok_or(ConfigError { findings, unset })
 }
 
 fn read(origin: &Origin) -> Result<String, ConfigError> {
     let Origin::File(path) = origin else { return Ok(String::new()) };
-    std::fs::read_to_string(path).map_err(|error| {
-        let message = format!("cannot read the file: {error}");
-        Problem { key: String::new(), message }.into()
+    read_text(path).map_err(|error| {
+        Finding::error(UNREADABLE, format!("cannot read the file: {error}")).into()
     })
 }
 
-fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
-    // serde_yaml's own value refuses duplicate keys, serde_json's would keep the last.
-    let bad = |error: &dyn fmt::Display| Problem {
-        key: String::new(),
-        message: format!("the file is not valid YAML: {error}"),
-    };
-    let yaml: serde_yaml::Value = serde_yaml::from_str(text).map_err(|e| bad(&e))?;
-    let value = serde_json::to_value(yaml).map_err(|e| bad(&e))?;
-    match value {
-        Value::Null => Ok(Value::Object(serde_json::Map::new())),
-        Value::Object(_) => Ok(value),
-        _ => Err(bad(&"the top level must be a mapping").into()),
+/// Reads a text without the mark that some editors put at its start.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut text = std::fs::read_to_string(path)?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.remove(0);
+    }
+    Ok(text)
+}
+
+fn parse_yaml(text: &str, problems: &mut Problems) -> Result<Value, ConfigError> {
+    let document = yaml::read(text).map_err(|error| {
+        let finding = Finding::error(UNREADABLE, format!("the file is not valid YAML: {error}"));
+        match error.location() {
+            Some(at) => finding.at(at.line(), at.column()),
+            None => finding,
+        }
+    })?;
+    for key in &document.repeated {
+        problems.repeat(key);
+    }
+    match document.value {
+        Value::Null => Ok(Value::Object(Map::new())),
+        value @ Value::Object(_) => Ok(value),
+        _ => {
+            let message = "the file is not a configuration: its top level must be a mapping";
+            Err(Finding::error(UNREADABLE, message).at(1, 1).into())
+        }
     }
 }
 
-fn apply(value: &mut Value, overrides: &Overrides) {
-    let pairs = [
-        ("/rules/file", &overrides.rules),
-        ("/server/listen", &overrides.listen),
-        ("/admin/listen", &overrides.admin_listen),
+/// The command line wins.
+fn apply(value: &mut Value, overrides: &Overrides, problems: &mut Problems) {
+    let given = [
+        ("rules", "file", "--rules", &overrides.rules),
+        ("server", "listen", "--listen", &overrides.listen),
+        ("admin", "listen", "--admin-listen", &overrides.admin_listen),
     ];
-    for (pointer, text) in pairs {
+    for (section, name, option, text) in given {
         if let Some(text) = text {
-            put(value, pointer, text);
+            put(value, &format!("/{section}/{name}"), text);
+            problems.comes_from(&format!("{section}.{name}"), vec![option.to_owned()]);
         }
     }
 }

@@ -171,47 +171,62 @@ pub enum SettingsError {
     HttpClient(#[from] reqwest::Error),
 }
 
-/// Checks what concerns several issuers and returns their templates in order.
-pub(super) fn validate(issuers: &[IssuerSettings]) -> Result<Arc<[UserTemplate]>, SettingsError> {
-    if issuers.is_empty() {
-        return Err(SettingsError::NoIssuer);
-    }
+/// Something that makes an issuer unusable.
+#[derive(Debug)]
+pub struct IssuerFault {
+    /// Its position.
+    pub issuer: usize,
+    /// The key that is wrong, in the words of the configuration.
+    pub field: &'static str,
+    /// What is wrong.
+    pub error: SettingsError,
+}
+
+/// Everything because of which issuers cannot be used, one by one or together.
+pub fn faults(issuers: &[IssuerSettings]) -> Vec<IssuerFault> {
+    let mut faults = Vec::new();
     let mut templates: Vec<UserTemplate> = Vec::new();
     let mut introspects = false;
-    for (index, issuer) in issuers.iter().enumerate() {
-        validate_one(issuer)?;
-        if issuers.iter().take(index).any(|other| other.url == issuer.url) {
-            return Err(SettingsError::RepeatedIssuer(issuer.url.clone()));
+    for (at, issuer) in issuers.iter().enumerate() {
+        let url = || issuer.url.clone();
+        let mut add = |field, error| faults.push(IssuerFault { issuer: at, field, error });
+        faults_of_one(issuer, &mut add);
+        if issuers.iter().take(at).any(|other| other.url == issuer.url) {
+            add("url", SettingsError::RepeatedIssuer(url()));
         }
-        let template = user_template(issuer)?;
-        if templates.contains(&template) {
-            return Err(SettingsError::SharedUserTemplate(issuer.url.clone()));
+        match user_template(issuer) {
+            Err(error) => add("user", error),
+            Ok(template) if templates.contains(&template) => {
+                add("user", SettingsError::SharedUserTemplate(url()));
+            }
+            Ok(template) => templates.push(template),
         }
-        templates.push(template);
         if introspects && issuer.introspection.is_some() {
-            return Err(SettingsError::SeveralIntrospections(issuer.url.clone()));
+            add("introspection", SettingsError::SeveralIntrospections(url()));
         }
         introspects |= issuer.introspection.is_some();
     }
-    Ok(templates.into())
+    faults
 }
 
-fn validate_one(issuer: &IssuerSettings) -> Result<(), SettingsError> {
+fn faults_of_one(issuer: &IssuerSettings, add: &mut impl FnMut(&'static str, SettingsError)) {
     let url = || issuer.url.clone();
-    parse_issuer(&issuer.url)?;
+    if let Err(error) = parse_issuer(&issuer.url) {
+        add("url", error);
+    }
     if let Audiences::List(audiences) = &issuer.audiences
         && (audiences.is_empty() || audiences.iter().any(String::is_empty))
     {
-        return Err(SettingsError::EmptyAudience(url()));
+        add("audience", SettingsError::EmptyAudience(url()));
     }
     if issuer.clients.iter().any(String::is_empty) {
-        return Err(SettingsError::EmptyClient(url()));
+        add("clients", SettingsError::EmptyClient(url()));
     }
     if issuer.algorithms.is_empty() {
-        return Err(SettingsError::NoAlgorithm(url()));
+        add("algorithms", SettingsError::NoAlgorithm(url()));
     }
     if issuer.soft_ttl.is_zero() || issuer.hard_ttl <= issuer.soft_ttl {
-        return Err(SettingsError::KeyLife(url()));
+        add("keep_keys", SettingsError::KeyLife(url()));
     }
     let is_blank = |client: &IntrospectionSettings| {
         let lacks_secret =
@@ -219,9 +234,19 @@ fn validate_one(issuer: &IssuerSettings) -> Result<(), SettingsError> {
         client.client_id.is_empty() || lacks_secret
     };
     if issuer.introspection.as_ref().is_some_and(is_blank) {
-        return Err(SettingsError::IntrospectionClient(url()));
+        add("introspection", SettingsError::IntrospectionClient(url()));
     }
-    Ok(())
+}
+
+/// The templates of issuers that can be used, in their order.
+pub(super) fn validate(issuers: &[IssuerSettings]) -> Result<Arc<[UserTemplate]>, SettingsError> {
+    if issuers.is_empty() {
+        return Err(SettingsError::NoIssuer);
+    }
+    match faults(issuers).into_iter().next() {
+        Some(fault) => Err(fault.error),
+        None => issuers.iter().map(user_template).collect(),
+    }
 }
 
 fn user_template(issuer: &IssuerSettings) -> Result<UserTemplate, SettingsError> {

@@ -3,12 +3,17 @@
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use schemars::generate::SchemaSettings;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::expand::join;
-use super::problems::Problems;
-use super::sections::{File, LIMIT_KEY};
+use super::key::{self, join};
+use super::problems::{BAD_VALUE, MISSING, Problems};
+use super::sections::{ALLOWANCE, File, LIMIT_KEY};
+use crate::finding::nearest;
 use crate::span;
+
+/// The schema's patterns in words.
+const FORMS: [(&str, &str); 2] =
+    [(span::PATTERN, span::FORM), (LIMIT_KEY, "client_ip, principal, rule or header:NAME")];
 
 /// The schema that values must meet once their placeholders are replaced.
 pub fn of_values() -> Value {
@@ -39,7 +44,7 @@ fn loosen(schema: &mut Value) {
     let is_leaf = matches!(
         map.get("type").and_then(Value::as_str),
         Some("integer" | "boolean" | "array" | "string")
-    );
+    ) || map.contains_key("anyOf");
     if is_leaf {
         let exact = Value::Object(std::mem::take(map));
         // A list may also be written as text with commas.
@@ -51,10 +56,6 @@ fn loosen(schema: &mut Value) {
         *schema = json!({"anyOf": [exact, text]});
     }
 }
-
-/// The schema's patterns in words.
-const FORMS: [(&str, &str); 2] =
-    [(span::PATTERN, span::FORM), (LIMIT_KEY, "client_ip, principal, rule or header:NAME")];
 
 /// Tells everything in `value` that the schema does not allow, and puts stand-ins in its place.
 pub(super) fn repair(value: &mut Value, schema: &Value, problems: &mut Problems) {
@@ -70,34 +71,37 @@ pub(super) fn repair(value: &mut Value, schema: &Value, problems: &mut Problems)
 }
 
 /// Something that the schema does not allow.
-struct Misfit {
+struct Misfit<'a> {
     /// Where it lies: a place for a value, or the mapping that a key is in.
     pointer: String,
-    message: String,
-    repair: Repair,
+    repair: Repair<'a>,
 }
 
-enum Repair {
-    Remove(String),
-    Insert(String, Value),
-    Replace(Value),
+enum Repair<'a> {
+    /// A key that is none of `known`.
+    Remove { name: String, known: Option<&'a Map<String, Value>> },
+    /// A key that has to be there.
+    Insert { name: String, stand_in: Value },
+    /// A value.
+    Replace { stand_in: Value, kind: &'static str, message: String },
 }
 
-impl Misfit {
+impl Misfit<'_> {
     fn repair(self, value: &mut Value, problems: &mut Problems) {
-        let key = key_path(&self.pointer);
+        let key = key::of_pointer(&self.pointer);
         let slot = value.pointer_mut(&self.pointer);
         match self.repair {
-            Repair::Remove(name) => {
-                problems.add(join(&key, &name), self.message);
+            Repair::Remove { name, known } => {
+                let known = known.into_iter().flat_map(Map::keys).map(String::as_str);
+                problems.unknown(&join(&key, &name), || nearest(&name, known));
                 slot.and_then(Value::as_object_mut).and_then(|map| map.remove(&name));
             }
-            Repair::Insert(name, stand_in) => {
-                problems.replace(join(&key, &name), self.message);
+            Repair::Insert { name, stand_in } => {
+                problems.replace(MISSING, &join(&key, &name), "is missing".to_owned());
                 slot.and_then(Value::as_object_mut).and_then(|map| map.insert(name, stand_in));
             }
-            Repair::Replace(stand_in) => {
-                problems.replace(key, self.message);
+            Repair::Replace { stand_in, kind, message } => {
+                problems.replace(kind, &key, message);
                 if let Some(slot) = slot {
                     *slot = stand_in;
                 }
@@ -106,34 +110,32 @@ impl Misfit {
     }
 }
 
-fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Misfit> {
+fn describe<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Vec<Misfit<'a>> {
     let pointer = error.instance_path().as_str().to_owned();
     let (place, _keyword) = error.schema_path().as_str().rsplit_once('/').unwrap_or_default();
     let expected = schema.pointer(place).unwrap_or(&Value::Null);
+    let known = expected.get("properties").and_then(Value::as_object);
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let misfit = |name: &String| Misfit {
-                pointer: pointer.clone(),
-                message: "unknown key".to_owned(),
-                repair: Repair::Remove(name.clone()),
-            };
+            let remove = |name: &String| Repair::Remove { name: name.clone(), known };
+            let misfit = |name| Misfit { pointer: pointer.clone(), repair: remove(name) };
             unexpected.iter().map(misfit).collect()
         }
         ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
-            let missing = expected.get("properties").and_then(|all| all.get(name));
+            let name = property.as_str().unwrap_or_default().to_owned();
+            let missing = known.and_then(|known| known.get(&name));
             let stand_in = stand_in(missing.unwrap_or(&Value::Null));
-            let repair = Repair::Insert(name.to_owned(), stand_in);
-            vec![Misfit { pointer, message: "is missing".to_owned(), repair }]
+            vec![Misfit { pointer, repair: Repair::Insert { name, stand_in } }]
         }
         _ => {
-            let shown = shown(&key_path(&pointer), error.instance(), expected);
-            let message = match form_of(expected) {
-                _ if error.instance().is_null() => "is missing".to_owned(),
-                Some(form) => format!("{shown} is not {form}"),
-                None => error.masked_with(shown).to_string(),
+            let shown = shown(&key::of_pointer(&pointer), error.instance(), expected);
+            let (kind, message) = match form_of(expected) {
+                _ if error.instance().is_null() => (MISSING, "is missing".to_owned()),
+                Some(form) => (BAD_VALUE, format!("{shown} is not {form}")),
+                None => (BAD_VALUE, error.masked_with(shown).to_string()),
             };
-            vec![Misfit { pointer, message, repair: Repair::Replace(stand_in(expected)) }]
+            let stand_in = stand_in(expected);
+            vec![Misfit { pointer, repair: Repair::Replace { stand_in, kind, message } }]
         }
     }
 }
@@ -142,6 +144,9 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Misfit> {
 pub(super) fn stand_in(schema: &Value) -> Value {
     if let Some(first) = schema.get("enum").and_then(|all| all.get(0)) {
         return first.clone();
+    }
+    if let Some(first) = schema.get("anyOf").and_then(|all| all.get(0)) {
+        return stand_in(first);
     }
     let in_parts = |parts: &Value| {
         let parts = parts.as_object().into_iter().flatten();
@@ -164,22 +169,12 @@ pub(super) fn stand_in(schema: &Value) -> Value {
 }
 
 fn form_of(schema: &Value) -> Option<&'static str> {
+    // Only limits have a choice.
+    if schema.get("anyOf").is_some() {
+        return Some(ALLOWANCE);
+    }
     let pattern = schema.get("pattern")?.as_str()?;
     FORMS.into_iter().find(|(known, _)| *known == pattern).map(|(_, form)| form)
-}
-
-/// `/limits/client/limit` as `limits.client.limit`, `/issuers/0/url` as `issuers[0].url`.
-fn key_path(pointer: &str) -> String {
-    let mut out = String::new();
-    for part in pointer.split('/').skip(1) {
-        let part = part.replace("~1", "/").replace("~0", "~");
-        if part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty() {
-            out = format!("{out}[{part}]");
-        } else {
-            out = join(&out, &part);
-        }
-    }
-    out
 }
 
 /// A value as messages may show it: what stands in the place of a section or a list, or is one, may
@@ -211,6 +206,10 @@ mod tests {
     use super::super::expand::expand;
     use super::*;
 
+    fn told(problems: Problems) -> String {
+        problems.into_parts().0.to_string()
+    }
+
     #[test]
     fn all_errors_are_told_at_once_with_their_key_path() {
         let schema = of_values();
@@ -220,8 +219,8 @@ mod tests {
         value["openfga"]["timeout"] = json!("soon");
         let mut problems = Problems::default();
         repair(&mut value, &schema, &mut problems);
-        let text = problems.into_list().into_iter().map(|problem| problem.to_string());
-        let all = text.filter(|line| !line.contains("${")).collect::<Vec<_>>().join("\n");
+        let text = told(problems);
+        let all = text.lines().filter(|line| !line.contains("${")).collect::<Vec<_>>().join("\n");
         assert!(all.contains("server.colour: unknown key"), "{all}");
         assert!(all.contains("server.threads: \"many\" is not of type \"integer\""), "{all}");
         assert!(
@@ -237,8 +236,7 @@ mod tests {
         change(&mut value);
         let mut problems = Problems::default();
         repair(&mut value, &schema, &mut problems);
-        let told = problems.into_list().into_iter().map(|problem| problem.to_string());
-        told.collect::<Vec<_>>().join("\n")
+        told(problems)
     }
 
     #[test]
@@ -250,6 +248,7 @@ mod tests {
         assert_eq!(told, format!("limits.client.key: \"ip\" is not {form}"));
         let told = problem_with(|value| value["limits"]["client"]["key"] = json!([1]));
         assert_eq!(told, format!("limits.client.key: a list is not {form}"));
+        assert_eq!(of_values().to_string().matches("\"anyOf\":").count(), 1);
         let patterns = of_values().to_string().matches("\"pattern\":").count();
         let known = FORMS.map(|(pattern, _)| {
             of_values().to_string().matches(&json!({"pattern": pattern}).to_string()[1..]).count()
@@ -294,14 +293,14 @@ mod tests {
         let file = stand_in(&schema);
         let mut problems = Problems::default();
         repair(&mut file.clone(), &schema, &mut problems);
-        assert_eq!(problems.into_list(), []);
+        assert_eq!(told(problems), "");
         serde_json::from_value::<File>(file).unwrap();
         for kind in ["limits", "upstreams"] {
             let entry =
                 schema.pointer(&format!("/properties/{kind}/additionalProperties")).unwrap();
             let mut problems = Problems::default();
             repair(&mut stand_in(entry), entry, &mut problems);
-            assert_eq!(problems.into_list(), []);
+            assert_eq!(told(problems), "");
         }
     }
 
@@ -310,6 +309,6 @@ mod tests {
         let mut value: Value = serde_yaml::from_str(super::super::DEFAULTS).unwrap();
         let mut problems = Problems::default();
         repair(&mut value, &for_editors(), &mut problems);
-        assert_eq!(problems.into_list(), []);
+        assert_eq!(told(problems), "");
     }
 }

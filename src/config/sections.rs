@@ -18,21 +18,27 @@ mod server;
 mod streams;
 mod upstreams;
 
+pub use admin::Admin;
+pub use authz::Embedded;
+pub use limits::Limits;
+pub(super) use limits::{ALLOWANCE, KEY as LIMIT_KEY};
+pub use log::Log;
+pub use openfga::OpenFga;
+pub use rules::Rules;
+pub use server::Server;
+
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::problems::Problems;
-use super::settings::Settings;
-pub use admin::Admin;
-pub use authz::Embedded;
-pub(super) use limits::KEY as LIMIT_KEY;
-pub use limits::Limits;
-pub use log::Log;
-pub use openfga::OpenFga;
-pub use rules::Rules;
-pub use server::Server;
+use crate::authn::{Credentials, IssuerSettings};
+use crate::proxy::cors::Cors;
+use crate::rate_limit::RedisSettings;
+use crate::rules::UpstreamRole;
+use crate::upstream::UpstreamSettings;
 
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -53,6 +59,39 @@ pub(super) struct File {
     limits: BTreeMap<String, limits::LimitSection>,
     limiter: limiter::LimiterSection,
     upstreams: BTreeMap<String, upstreams::UpstreamSection>,
+}
+
+/// Everything that the composition root needs.
+#[derive(Debug)]
+pub struct Settings {
+    /// The traffic port.
+    pub server: Server,
+    /// The operators' port.
+    pub admin: Admin,
+    /// What is logged.
+    pub log: Log,
+    /// Where rules are.
+    pub rules: Rules,
+    /// Cross-origin policy.
+    pub cors: Cors,
+    /// At least one; the first is ZITADEL.
+    pub issuers: Vec<IssuerSettings>,
+    /// Where tokens are looked for.
+    pub credentials: Credentials,
+    /// How long a WebSocket may outlast its token; for ever when absent.
+    pub expiry_grace: Option<Duration>,
+    /// Set when the engine in this process decides, not a server.
+    pub embedded: Option<Embedded>,
+    /// The server that decides otherwise, and how its answers are kept.
+    pub openfga: OpenFga,
+    /// Where counts are exchanged, if anywhere.
+    pub redis: Option<RedisSettings>,
+    /// All limits.
+    pub limits: Limits,
+    /// Keys counted exactly.
+    pub max_keys: usize,
+    /// All upstreams and what they are; rules refer to them by position.
+    pub upstreams: Vec<(UpstreamRole, UpstreamSettings)>,
 }
 
 impl File {
@@ -81,7 +120,7 @@ impl File {
             log: log?,
             rules: rules?,
             cors: cors?,
-            issuers: issuers?,
+            issuers,
             credentials: credentials?,
             expiry_grace,
             embedded,

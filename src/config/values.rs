@@ -13,6 +13,21 @@ pub(super) fn optional(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
+/// A text that goes into headers, and is what it was on the other side (RFC 9110 section 5.5): no
+/// other characters than visible ones of ASCII, with blanks between them. It may be a secret, and is
+/// not told.
+pub(super) fn header_text<'a>(
+    key: &str,
+    text: &'a str,
+    problems: &mut Problems,
+) -> Option<&'a str> {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim() == text;
+    if !is_plain {
+        problems.add(key, "holds characters that no header carries, or a blank at an end");
+    }
+    optional(text)
+}
+
 pub(super) fn listen_address(key: &str, text: &str, problems: &mut Problems) -> Option<SocketAddr> {
     let parsed = text.parse::<SocketAddr>();
     let error = |_| format!("{text:?} is not an address and port like 0.0.0.0:3000");

@@ -196,7 +196,13 @@ fn from_yaml<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<
 }
 
 fn read(path: &Path) -> Result<String, LoadError> {
-    fs::read_to_string(path).map_err(|cause| LoadError::Read { path: path.to_owned(), cause })
+    let read = fs::read_to_string(path);
+    let mut text = read.map_err(|cause| LoadError::Read { path: path.to_owned(), cause })?;
+    // Some editors begin a text with a byte order mark.
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
 }
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {

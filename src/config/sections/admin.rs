@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::problems::Problems;
-use crate::config::values::{known_hosts, listen_address, optional};
+use crate::config::values::{header_text, known_hosts, listen_address};
 use crate::rules::KnownHosts;
 use crate::secret::Secret;
 
@@ -37,10 +37,11 @@ impl AdminSection {
         problems: &mut Problems,
     ) -> Option<Admin> {
         let hosts = known_hosts("admin.hosts", &self.hosts, problems);
-        let token = optional(&self.token).map(Secret::new);
+        let token = header_text("admin.token", &self.token, problems).map(Secret::new);
         let listen = listen_address("admin.listen", &self.listen, problems)?;
         if token.is_none() && !listen.ip().is_loopback() {
-            problems.add("admin.token", "is required when admin.listen is not a loopback address");
+            let message = "is required when admin.listen is not a loopback address";
+            problems.require("admin.token", message);
         }
         if let Some(traffic) = traffic.filter(|_| !problems.is_replaced("server.listen")) {
             check_port(traffic, listen, problems);
@@ -55,10 +56,8 @@ fn check_port(traffic: SocketAddr, admin: SocketAddr, problems: &mut Problems) {
     let (at, other) = (traffic.ip().to_canonical(), admin.ip().to_canonical());
     let overlap = at == other || at.is_unspecified() || other.is_unspecified();
     if overlap && traffic.port() == admin.port() && traffic.port() != 0 {
-        problems.add(
-            "admin.listen (--admin-listen)",
-            format!("{admin} takes the port of server.listen (--listen), {traffic}"),
-        );
+        let message = format!("{admin} takes the port of server.listen, {traffic}");
+        problems.add("admin.listen", message);
     }
 }
 
@@ -87,8 +86,8 @@ mod tests {
             assert_eq!(
                 told(listen, admin),
                 format!(
-                    "admin.listen (--admin-listen): {admin} takes the port of server.listen \
-                     (--listen), {listen}"
+                    "admin.listen: {admin} takes the port of server.listen, {listen} (from \
+                     --admin-listen)"
                 )
             );
         }

@@ -44,7 +44,7 @@ impl AuthzSection {
             return None;
         }
         if self.model_file.is_empty() {
-            problems.add("authz.model_file", "is required when authz.mode is embedded");
+            problems.require("authz.model_file", "is required when authz.mode is embedded");
         }
         let absolute =
             |file: &str| std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file));

@@ -1,11 +1,16 @@
 //! `issuers`: whose tokens are believed, and how.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::authn::{Algorithm, Audiences, ClientKey, IntrospectionSettings, IssuerSettings};
+use crate::authn::{
+    Algorithm, Audiences, ClientKey, IntrospectionSettings, IssuerSettings, faults,
+};
 use crate::config::problems::Problems;
-use crate::config::values::{http_url, optional};
+use crate::config::read_text;
+use crate::config::values::{header_text, http_url, optional};
 use crate::secret::Secret;
 use crate::span::Span;
 
@@ -36,33 +41,32 @@ struct IntrospectionSection {
     cache_ttl: Span,
 }
 
-pub(super) fn read(
-    sections: &[IssuerSection],
-    problems: &mut Problems,
-) -> Option<Vec<IssuerSettings>> {
-    let mut issuers = Vec::new();
-    for (index, section) in sections.iter().enumerate() {
-        issuers.extend(section.read(&format!("issuers[{index}]"), problems));
+pub(super) fn read(sections: &[IssuerSection], problems: &mut Problems) -> Vec<IssuerSettings> {
+    let read = sections.iter().enumerate();
+    let read = read.map(|(index, section)| section.read(&format!("issuers[{index}]"), problems));
+    let issuers: Vec<_> = read.collect();
+    for fault in faults(&issuers) {
+        let key = format!("issuers[{}].{}", fault.issuer, fault.field);
+        if !problems.are_about(&key) {
+            problems.add(key, fault.error.to_string());
+        }
     }
-    (issuers.len() == sections.len()).then_some(issuers)
+    issuers
 }
 
 impl IssuerSection {
-    fn read(&self, key: &str, problems: &mut Problems) -> Option<IssuerSettings> {
-        let url = http_url(&format!("{key}.url"), &self.url, problems);
+    /// What it means; a part that is wrong is told and left out.
+    fn read(&self, key: &str, problems: &mut Problems) -> IssuerSettings {
+        http_url(&format!("{key}.url"), &self.url, problems);
         let discovery_url = optional(&self.discovery_url)
-            .map(|text| http_url(&format!("{key}.discovery_url"), text, problems));
+            .and_then(|text| http_url(&format!("{key}.discovery_url"), text, problems));
         let audiences = problems.take(format!("{key}.audience"), audiences(&self.audience));
         let algorithms = algorithms(&format!("{key}.algorithms"), &self.algorithms, problems);
         let introspection = self.introspection.read(&format!("{key}.introspection"), problems);
-        url?;
-        Some(IssuerSettings {
+        IssuerSettings {
             url: self.url.clone(),
-            discovery_url: match discovery_url {
-                Some(url) => Some(url?),
-                None => None,
-            },
-            audiences: audiences?,
+            discovery_url,
+            audiences: audiences.unwrap_or(Audiences::Any),
             clients: self.clients.clone(),
             algorithms,
             skew: self.clock_skew.0,
@@ -71,7 +75,7 @@ impl IssuerSection {
             claim_headers: Vec::new(),
             soft_ttl: self.refresh_keys.0,
             hard_ttl: self.keep_keys.0,
-        })
+        }
     }
 }
 
@@ -97,6 +101,8 @@ fn algorithms(key: &str, names: &[String], problems: &mut Problems) -> Vec<Algor
 impl IntrospectionSection {
     fn read(&self, key: &str, problems: &mut Problems) -> Option<IntrospectionSettings> {
         problems.refuse_zero(key, &[("timeout", self.timeout)]);
+        header_text(&format!("{key}.client_id"), &self.client_id, problems);
+        header_text(&format!("{key}.client_secret"), &self.client_secret, problems);
         let mut settings = self.client(key, problems)?;
         settings.timeout = self.timeout.0;
         settings.ttl = self.cache_ttl.0;
@@ -135,17 +141,16 @@ impl IntrospectionSection {
                 ("client_id", "is required with a client_secret (ZITADEL_CLIENT_ID)")
             }
         };
-        problems.add(format!("{key}.{name}"), message);
+        problems.require(format!("{key}.{name}"), message);
         None
     }
 }
 
 /// Nothing of the file is quoted.
 fn client_key(file: &str) -> Result<ClientKey, String> {
-    let text = std::fs::read_to_string(file)
+    let text = read_text(Path::new(file))
         .map_err(|error| format!("cannot read the file {file:?}: {error}"))?;
-    let text = text.trim_start_matches('\u{feff}');
-    ClientKey::parse(text).map_err(|error| format!("{file:?} {error}"))
+    ClientKey::parse(&text).map_err(|error| format!("{file:?} {error}"))
 }
 
 #[cfg(test)]
@@ -160,6 +165,36 @@ mod tests {
         assert_eq!(keys, names.map(|name| format!("issuers[0].{name}")), "{told}");
         let told = problems("issuers: [{algorithms: ''}]");
         assert!(told.starts_with("issuers[0].algorithms: is empty"), "{told}");
+    }
+
+    #[test]
+    fn issuers_that_do_not_go_together_are_told_beside_other_mistakes() {
+        let told = problems(
+            "cors: {allowed_origins: nowhere}\n\
+             issuers:\n\
+             - {url: 'https://a.example/?b', refresh_keys: 48h, user: x, clients: ['']}\n\
+             - {url: 'https://c.example', audience: d}\n\
+             - {url: 'https://c.example', audience: ['']}\n",
+        );
+        let keys: Vec<_> = told.lines().filter_map(|line| line.split(": ").next()).collect();
+        let expected = [
+            "cors.allowed_origins",
+            "issuers[0].url",
+            "issuers[0].clients",
+            "issuers[0].keep_keys",
+            "issuers[0].user",
+            "issuers[2].audience",
+            "issuers[2].url",
+            "issuers[2].user",
+        ];
+        assert_eq!(keys, expected, "{told}");
+    }
+
+    #[test]
+    fn a_secret_that_no_form_carries_is_told_and_not_shown() {
+        let told = problems("issuers: [{introspection: {client_id: a, client_secret: 'gehéim'}}]");
+        assert!(told.starts_with("issuers[0].introspection.client_secret: holds"), "{told}");
+        assert!(!told.contains("gehéim"), "{told}");
     }
 
     #[test]

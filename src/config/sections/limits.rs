@@ -6,9 +6,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::problems::Problems;
-use crate::rate_limit::{KeyKind, Limit};
+use crate::rate_limit::{KeyKind, Limit, LimitError};
 use crate::span::Span;
 
+/// What a limit may be, in words.
+pub(in crate::config) const ALLOWANCE: &str = "a number from 1 to 1000000000, or off";
 /// What a limit may count by.
 pub(in crate::config) const KEY: &str = "^(client_ip|principal|rule|header:.+)$";
 
@@ -22,9 +24,22 @@ const FAILED_AUTHENTICATIONS: &str = "failed_authentications";
 pub(super) struct LimitSection {
     #[schemars(extend("pattern" = KEY))]
     key: String,
-    #[schemars(range(min = 1, max = 1_000_000))]
-    limit: u32,
+    limit: Allowance,
     window: Span,
+}
+
+/// Requests per window, or `off`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Allowance {
+    Requests(#[schemars(range(min = 1, max = 1_000_000_000))] u32),
+    Off(Off),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Off {
+    Off,
 }
 
 /// All limits.
@@ -60,7 +75,7 @@ pub(super) fn read(
     let mut common = |name: &str| {
         let limit = limits.remove(name);
         if !sections.contains_key(name) {
-            problems.add(format!("limits.{name}"), "is missing");
+            problems.require(format!("limits.{name}"), "is missing");
         }
         limit
     };
@@ -86,7 +101,16 @@ impl LimitSection {
         if let Some(fixed) = fixed.filter(|fixed| *fixed != key) {
             problems.add(format!("limits.{name}.key"), format!("of this limit is always {fixed}"));
         }
-        problems.take(format!("limits.{name}"), Limit::new(name, key, self.limit, self.window.0))
+        let limit = match self.limit {
+            Allowance::Requests(requests) => Limit::new(name, key, requests, self.window.0),
+            Allowance::Off(Off::Off) => Limit::off(name, key),
+        };
+        let field = match &limit {
+            Err(LimitError::WindowOutOfRange { .. }) => ".window",
+            Err(LimitError::RequestsOutOfRange { .. }) => ".limit",
+            Err(LimitError::BadName { .. }) | Ok(_) => "",
+        };
+        problems.take(format!("limits.{name}{field}"), limit)
     }
 }
 
@@ -101,7 +125,9 @@ fn key_kind(text: &str) -> Option<KeyKind> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::testing::problems;
+    use crate::config::testing::{environment, problems};
+    use crate::config::{Overrides, parse};
+    use crate::rate_limit::Quota;
 
     #[test]
     fn the_limits_of_every_request_count_what_they_are_named_after() {
@@ -120,9 +146,31 @@ mod tests {
     fn a_limit_that_cannot_be_counted_is_told() {
         let told = problems(
             "limits: {'a b': {key: rule, limit: 1, window: 60s}, \
-             odd: {key: 'header:a b', limit: 1, window: 90ms}}",
+             odd: {key: 'header:a b', limit: 1, window: 60s}, \
+             short: {key: rule, limit: 1, window: 90ms}}",
         );
         let keys: Vec<_> = told.lines().filter_map(|line| line.split(": ").next()).collect();
-        assert_eq!(keys, ["limits.a b", "limits.odd.key"], "{told}");
+        assert_eq!(keys, ["limits.a b", "limits.odd.key", "limits.short.window"], "{told}");
+    }
+
+    #[test]
+    fn a_limit_has_a_number_up_to_a_billion_or_is_off() {
+        let quotas = |limit: &str| {
+            let lookup = |name: &str| match name {
+                "CLIENT_LIMIT" => Some(limit.to_owned()),
+                _ => environment(name),
+            };
+            let settings = parse("", &Overrides::default(), &lookup).unwrap();
+            let text = format!("limits: {{client: {{limit: {limit}}}}}");
+            let written = parse(&text, &Overrides::default(), &environment).unwrap();
+            [settings, written].map(|settings| settings.limits.client.quota().map(Quota::requests))
+        };
+        assert_eq!(quotas("off"), [None; 2]);
+        assert_eq!(quotas("1000000000"), [Some(1_000_000_000); 2]);
+        for wrong in ["0", "1000000001", "-1", "'on'", "1.5", "false", "[]"] {
+            let told = problems(&format!("limits: {{client: {{limit: {wrong}}}}}"));
+            assert!(told.starts_with("limits.client.limit: "), "{told}");
+            assert!(told.ends_with(" is not a number from 1 to 1000000000, or off"), "{told}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::authz::AuthzSettings;
 use crate::authz::client::OpenFgaSettings;
 use crate::config::problems::Problems;
-use crate::config::values::{http_url, optional};
+use crate::config::values::{header_text, http_url, optional};
 use crate::secret::Secret;
 use crate::span::Span;
 
@@ -47,19 +47,23 @@ pub struct OpenFga {
 impl OpenFgaSection {
     pub(super) fn read(&self, problems: &mut Problems) -> Option<OpenFga> {
         let url = http_url("openfga.url", &self.url, problems);
+        if url.as_ref().is_some_and(|url| url.query().is_some() || url.fragment().is_some()) {
+            problems.add("openfga.url", format!("{:?} must end before ? and #", self.url));
+        }
         if !is_id(&self.store_id) {
             let message = format!(
-                "{:?} is not a store id; it is what POST /stores answered as id (OPENFGA_STORE_ID)",
+                "{:?} is not a store id; it is what POST /stores answered as id",
                 self.store_id
             );
             problems.add("openfga.store_id", message);
         }
+        let api_token = header_text("openfga.api_token", &self.api_token, problems);
         problems.refuse_zero("openfga", &[("timeout", self.timeout)]);
         Some(OpenFga {
             client: OpenFgaSettings {
                 url: url?,
                 store_id: self.store_id.clone(),
-                api_token: optional(&self.api_token).map(Secret::new),
+                api_token: api_token.map(Secret::new),
                 timeout: self.timeout.0,
             },
             authz: AuthzSettings {
@@ -84,6 +88,14 @@ pub(super) fn is_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::config::testing::problems;
+
+    #[test]
+    fn what_openfga_cannot_be_asked_with_is_told() {
+        let told = problems("openfga: {url: 'http://x/?a', api_token: 'tökén', timeout: 0s}");
+        let keys: Vec<_> = told.lines().filter_map(|line| line.split(": ").next()).collect();
+        assert_eq!(keys, ["openfga.url", "openfga.api_token", "openfga.timeout"], "{told}");
+        assert!(!told.contains("tökén"), "{told}");
+    }
 
     #[test]
     fn a_bad_store_id_is_told_once() {

@@ -42,14 +42,14 @@ impl RedisSection {
         if apart.is_embedded && self.namespace.is_empty() {
             let message = "is required with redis.url when authz.mode is embedded: deployments with \
                            the same namespace share their limits";
-            problems.add("redis.namespace", message);
+            problems.require("redis.namespace", message);
         }
         // A bad store id is told where it stands.
         let store_id = Some(apart.store_id).filter(|id| is_id(id)).unwrap_or("none");
         let namespace = optional(&self.namespace).unwrap_or(store_id);
         let settings = RedisSettings::new(url, namespace, self.sync_interval.0, self.timeout.0);
         let key = match &settings {
-            Err(RedisSettingsError::BadUrl) => "redis.url (REDIS_URL)",
+            Err(RedisSettingsError::BadUrl) => "redis.url",
             Err(RedisSettingsError::BadNamespace { .. }) => "redis.namespace",
             Err(RedisSettingsError::ZeroDuration) | Ok(_) => "redis",
         };
@@ -59,12 +59,19 @@ impl RedisSection {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::testing::problems;
+    use crate::config::testing::{environment, problems};
+    use crate::config::{Overrides, parse};
 
     #[test]
     fn a_bad_url_is_told_with_its_key_and_without_its_password() {
         let told = problems("redis: {url: 'redis://:geheim@h:99999/'}");
-        assert_eq!(told, "redis.url (REDIS_URL): not a redis:// or rediss:// URL");
+        assert_eq!(told, "redis.url: not a redis:// or rediss:// URL");
+        let lookup = |name: &str| match name {
+            "REDIS_URL" => Some("geheim".to_owned()),
+            _ => environment(name),
+        };
+        let told = parse("", &Overrides::default(), &lookup).unwrap_err().to_string();
+        assert_eq!(told, "redis.url: not a redis:// or rediss:// URL (from REDIS_URL)");
         let told = problems("redis: {url: 'redis://h/', namespace: a b}");
         assert!(told.starts_with("redis.namespace: "), "{told}");
     }

@@ -38,7 +38,7 @@ pub(super) fn read(
     for role in UpstreamRole::ALL {
         let is_needed = !(is_embedded && role == UpstreamRole::OpenFga);
         if is_needed && !sections.contains_key(role.name()) {
-            problems.add(format!("upstreams.{}", role.name()), "is missing");
+            problems.require(format!("upstreams.{}", role.name()), "is missing");
         }
     }
     let read = sections.iter().filter_map(|(name, section)| {
@@ -64,7 +64,7 @@ impl UpstreamSection {
         let host = host_header(&self.host, url.as_ref());
         let host = problems.take(format!("{key}.host"), host);
         let url = url?;
-        if url.path() != "/" || url.query().is_some() {
+        if !is_bare(&url) {
             let message = format!(
                 "{:?} must end after host and port: paths are forwarded as they come",
                 self.url

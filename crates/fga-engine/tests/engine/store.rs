@@ -266,7 +266,8 @@ fn store_files_bring_models_and_tuples_in_every_format() {
     assert_eq!((store.name(), store.len()), ("Guide", 5));
 
     let json = serde_json::to_string(store.model(None).unwrap().definition()).unwrap();
-    write("model.json", &json);
+    // As some editors write it.
+    write("model.json", &format!("\u{feff}{json}"));
     assert!(engine.load_file(&folder.join("model.json")).unwrap().is_empty());
     write("inline.fga.yaml", &format!("model: |\n  {}\n", MODEL.replace('\n', "\n  ")));
     assert!(engine.load_file(&folder.join("inline.fga.yaml")).is_ok());
