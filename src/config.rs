@@ -11,6 +11,8 @@ pub mod overlay;
 mod problems;
 pub mod schema;
 mod sections;
+#[cfg(test)]
+pub(crate) mod testing;
 mod values;
 mod yaml;
 
@@ -239,7 +241,5 @@ fn put(value: &mut Value, pointer: &str, text: &str) {
     }
 }
 
-#[cfg(test)]
-pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@
 )]
 
 mod addresses;
+mod agreement;
 mod answers;
 mod browser;
 mod chunked;
