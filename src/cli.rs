@@ -97,6 +97,7 @@ fn with_settings(
     let origin = Origin::of(overrides);
     match config::load(overrides) {
         Ok(settings) => act(&settings, &origin),
+        Err(error) if error.is_of_nothing() => explain_variables(),
         Err(error) => refuse(&format!("the {origin} is not usable"), &error),
     }
 }
@@ -133,6 +134,16 @@ fn serve(settings: &Settings) -> ExitCode {
 fn usage(hint: &str) -> ExitCode {
     eprintln!("auth-gateway: {hint}");
     ExitCode::from(2)
+}
+
+/// Whoever has configured nothing is helped more by two lines than by all that is missing.
+fn explain_variables() -> ExitCode {
+    eprintln!(
+        "auth-gateway: nothing is configured: set {} (the last two may be empty), or name a file with --config",
+        config::VARIABLES.join(", ")
+    );
+    eprintln!("to see it work without any of that: auth-gateway dev");
+    ExitCode::from(EXIT_CONFIG)
 }
 
 fn refuse(what: &str, error: &impl std::fmt::Display) -> ExitCode {

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::finding::{Finding, Findings};
-use problems::{Problems, UNREADABLE};
+use problems::{Problems, UNREADABLE, UNSET};
 use sections::File;
 
 /// The shipped file: the defaults.
@@ -36,14 +36,14 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Where a file is looked for when none is named.
 pub const DEFAULT_PATH: &str = "conf/gateway.yaml";
 
-/// Variables of the shipped file that have to be there.
-const VARIABLES: [&str; 7] = [
+/// Variables of the shipped file that have to be there; the last two may be empty.
+pub const VARIABLES: [&str; 7] = [
     "OPENFGA_URL",
     "OPENFGA_STORE_ID",
     "ZITADEL_ISSUER_URL",
     "ZITADEL_API_URL",
-    "REDIS_URL",
     "UPSTREAM_URL",
+    "REDIS_URL",
     "ALLOWED_ORIGINS",
 ];
 
@@ -62,9 +62,10 @@ impl ConfigError {
         self.findings.clone()
     }
 
-    /// Whether nobody has configured anything, judging by the variables that have to be there.
-    pub fn is_all_unset(&self) -> bool {
+    /// Whether nobody has configured anything: all variables are missing, and nothing else is wrong.
+    pub fn is_of_nothing(&self) -> bool {
         VARIABLES.iter().all(|name| self.unset.contains(*name))
+            && self.findings.iter().all(|finding| finding.kind == UNSET)
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::key::join;
-use super::problems::{BAD_VALUE, Problems, UNREADABLE};
+use super::problems::{BAD_VALUE, Problems, UNREADABLE, UNSET};
 use super::read_text;
 use super::schema::stand_in;
 
@@ -107,7 +107,7 @@ impl Fault {
     const fn kind(&self) -> &'static str {
         match self {
             Self::Open | Self::Nested | Self::NoPlaceholder => "bad_placeholder",
-            Self::Unset(_) => "unset_variable",
+            Self::Unset(_) => UNSET,
             Self::NotText(_) | Self::File { .. } => UNREADABLE,
         }
     }

@@ -14,6 +14,7 @@ pub(super) const MISSING: &str = "missing_value";
 pub(super) const UNKNOWN_KEY: &str = "unknown_key";
 pub(super) const REPEATED_KEY: &str = "repeated_key";
 pub(super) const UNREADABLE: &str = "unreadable";
+pub(super) const UNSET: &str = "unset_variable";
 
 /// What has been found wrong so far.
 #[derive(Debug, Default)]

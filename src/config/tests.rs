@@ -163,8 +163,10 @@ fn nothing_is_configured_when_no_variable_is_set_that_has_to_be() {
     let of = |lookup: &dyn Fn(&str) -> Option<String>| {
         parse("", &Overrides::default(), lookup).unwrap_err()
     };
-    assert!(of(&|_| None).is_all_unset());
-    assert!(!of(&|name| (name == "UPSTREAM_URL").then(|| "http://app".to_owned())).is_all_unset());
+    assert!(of(&|_| None).is_of_nothing());
+    let slip = parse("servr: {}", &Overrides::default(), &|_| None).unwrap_err();
+    assert!(!slip.is_of_nothing(), "{slip}");
+    assert!(!of(&|name| (name == "UPSTREAM_URL").then(|| "http://app".to_owned())).is_of_nothing());
     let unset: Vec<_> = of(&|_| None).unset.into_iter().collect();
     let mut named = VARIABLES;
     named.sort_unstable();

@@ -74,6 +74,18 @@ fn check_and_run_refuse_the_same() {
 }
 
 #[test]
+fn whoever_has_configured_nothing_is_told_what_and_where_to_look_first() {
+    story(async {
+        let nothing = Plan::new(&guide_rules());
+        for (status, output) in [nothing.check().await, nothing.run_to_the_end().await] {
+            assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
+            assert_eq!(output.lines().count(), 2, "{output}");
+            assert!(output.contains("UPSTREAM_URL") && output.contains("auth-gateway dev"));
+        }
+    });
+}
+
+#[test]
 fn a_line_break_behind_a_secret_is_its_file_s() {
     story(async {
         let plan = sound().env("OPENFGA_API_TOKEN", "key\n").env("ADMIN_TOKEN", "token\r\n");
