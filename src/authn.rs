@@ -25,7 +25,7 @@ pub use self::belief::Belief;
 pub use self::cache::TokenCache;
 pub use self::client_key::{ClientKey, ClientKeyError};
 pub use self::credentials::Credentials;
-pub use self::inspection::{Inspection, Member, Part};
+pub use self::inspection::{Inspection, Member, TokenPart};
 pub use self::keys::fetch::{FetchError, KeySource};
 pub use self::keys::jwks::{JwksError, KeySet};
 pub use self::principal::Principal;

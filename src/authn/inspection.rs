@@ -5,7 +5,7 @@
 
 mod members;
 
-pub use members::{Member, Part};
+pub use members::{Member, TokenPart};
 
 use super::claims::Claims;
 use super::jwt::{self, Jws};

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::{refuse, usage};
 use crate::authn::bearer::MAX_TOKEN_BYTES;
 use crate::authn::{
-    Authenticator, Bearer, FetchError, Inspection, JwksError, KeySet, KeySource, Member, Part,
-    Shape,
+    Authenticator, Bearer, FetchError, Inspection, JwksError, KeySet, KeySource, Member, Shape,
+    TokenPart,
 };
 use crate::clock::{Now, SharedClock, SystemClock};
 use crate::config::{self, Origin, Settings};
@@ -266,12 +266,12 @@ fn write_text(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<
     }
 }
 
-fn heading(part: Part, shape: Option<Shape>) -> &'static str {
+fn heading(part: TokenPart, shape: Option<Shape>) -> &'static str {
     match (part, shape) {
-        (Part::Header, _) => "header",
-        (Part::Claim, Some(Shape::Opaque)) => "the issuer's answer",
-        (Part::Claim, _) => "claims",
-        (Part::Signature, _) => "signature",
+        (TokenPart::Header, _) => "header",
+        (TokenPart::Claim, Some(Shape::Opaque)) => "the issuer's answer",
+        (TokenPart::Claim, _) => "claims",
+        (TokenPart::Signature, _) => "signature",
     }
 }
 

@@ -34,7 +34,7 @@ const MEANINGS: [(&str, &str); 16] = [
 /// Where a token says something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum TokenPart {
     /// Of a JWT, before its claims.
     Header,
     /// Of a JWT, or in the issuer's answer about an opaque token.
@@ -47,7 +47,7 @@ pub enum Part {
 #[derive(Debug, Serialize)]
 pub struct Member {
     /// Where.
-    pub part: Part,
+    pub part: TokenPart,
     /// By which name.
     pub name: String,
     /// `null` when it is absent.
@@ -108,7 +108,7 @@ impl<'a> Look<'a> {
             ("typ", "the kind of token", typed),
         ] {
             let found = header.get(name).cloned().unwrap_or_default();
-            self.note(Part::Header, name, found, meaning, Some(wanted));
+            self.note(TokenPart::Header, name, found, meaning, Some(wanted));
         }
         for (name, value) in
             header.iter().filter(|(name, _)| !is_named(name, &["alg", "kid", "typ"]))
@@ -119,7 +119,7 @@ impl<'a> Look<'a> {
             } else {
                 ("not looked at", None)
             };
-            self.note(Part::Header, name, value.clone(), meaning, wanted);
+            self.note(TokenPart::Header, name, value.clone(), meaning, wanted);
         }
     }
 
@@ -172,7 +172,7 @@ impl<'a> Look<'a> {
         };
         let wanted = Wanted("made with a key of the issuer's".to_owned(), fits);
         self.note(
-            Part::Signature,
+            TokenPart::Signature,
             "signature",
             found.into(),
             "whether the issuer made it",
@@ -239,12 +239,12 @@ impl<'a> Look<'a> {
 
     fn claim(&mut self, claims: &Claims, name: &str, meaning: &str, wanted: Option<Wanted>) {
         let found = claims.get(name).cloned().unwrap_or_default();
-        self.note(Part::Claim, name, found, meaning, wanted);
+        self.note(TokenPart::Claim, name, found, meaning, wanted);
     }
 
     fn note(
         &mut self,
-        part: Part,
+        part: TokenPart,
         name: &str,
         found: Value,
         meaning: &str,
