@@ -135,8 +135,12 @@ pub fn load_with(
     overrides: &Overrides,
     lookup: expand::Lookup<'_>,
 ) -> Result<Settings, ConfigError> {
-    let text = read(&Origin::of(overrides))?;
-    parse(&text, overrides, lookup)
+    let origin = Origin::of(overrides);
+    let read = read(&origin).and_then(|text| parse(&text, overrides, lookup));
+    read.map_err(|error| match origin {
+        Origin::File(path) => ConfigError { findings: error.findings.in_file(&path), ..error },
+        Origin::Defaults => error,
+    })
 }
 
 /// What the file at `origin` itself says at `pointer`, if it says anything.

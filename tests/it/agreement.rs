@@ -74,6 +74,18 @@ fn check_and_run_refuse_the_same() {
 }
 
 #[test]
+fn a_mistake_in_the_file_is_told_with_its_line() {
+    story(async {
+        let plan = sound().set("server.lisen", "127.0.0.1:1").env("CLIENT_LIMIT", "none");
+        for (_, output) in [plan.check().await, plan.run_to_the_end().await] {
+            let told = "/gateway.yaml:2:3: server.lisen: unknown key; did you mean \"listen\"?";
+            assert!(output.contains(told), "{output}");
+            assert!(output.contains(" (from CLIENT_LIMIT)"), "{output}");
+        }
+    });
+}
+
+#[test]
 fn whoever_has_configured_nothing_is_told_what_and_where_to_look_first() {
     story(async {
         let nothing = Plan::new(&guide_rules());
