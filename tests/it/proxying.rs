@@ -257,10 +257,9 @@ fn metrics_and_openfga_are_for_direct_private_peers() {
             ("Origin", "https://evil.example"),
             ("Sec-Fetch-Site", "cross-site"),
         ] {
-            let answer = get("/metrics").header(name, value).send().await;
-            answer.refused(403, "private_only");
-            let answer = get("/stores/x").header(name, value).send().await;
-            answer.refused(403, "private_only");
+            for path in ["/metrics", "/stores/x"] {
+                get(path).header(name, value).send().await.refused(403, "private_only");
+            }
         }
         world.saw_nothing();
     });

@@ -1,5 +1,8 @@
 //! Every way in which a request is turned away: one word, the same in the body, the log, the metric.
 
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
 use serde_json::json;
 
 use crate::support::world::ORIGIN;
@@ -17,7 +20,7 @@ struct Table<'a> {
     cases: Vec<Case>,
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
     fn get(&mut self, target: &str, headers: &[(&str, &str)], status: u16, reason: &'static str) {
         let headers = [&[("Origin", ORIGIN)], headers].concat();
         let request = self.world.gateway.bytes("GET", target, &headers);
@@ -26,6 +29,16 @@ impl Table<'_> {
 
     fn bearer(&mut self, target: &str, token: &str, status: u16, reason: &'static str) {
         self.get(target, &[("Authorization", &format!("Bearer {token}"))], status, reason);
+    }
+
+    /// Everything that one request is refused for, whoever sent others before it.
+    async fn of(world: &'a World) -> Vec<Case> {
+        let (user, stranger) = (world.viewer("ann").await, issuer::start().await);
+        let mut table = Table { world, cases: Vec::new() };
+        messages(&mut table, &world.token(&user).jwt());
+        tokens(&mut table, &user, &stranger.token(&user).jwt());
+        permissions(&mut table, &user);
+        table.cases
     }
 }
 
@@ -75,44 +88,70 @@ fn permissions(table: &mut Table<'_>, user: &str) {
     table.bearer("/admin/panel", &token, 403, "missing_role");
     table.bearer("/scoped/orders", &token, 403, "missing_scope");
     table.get("/stores/x", &[("X-Forwarded-For", "192.0.2.1")], 403, "private_only");
+    let request = table.world.gateway.bytes("DELETE", "/api/report", &[("Origin", ORIGIN)]);
+    table.cases.push(Case { request, status: 405, reason: "method_not_allowed" });
+}
+
+impl Case {
+    async fn is_told_in_one_word(&self, world: &World) {
+        let counted = async || {
+            let labels = [("reason", self.reason)];
+            world.gateway.metric("auth_gateway_rejections_total", &labels).await.unwrap_or(0.0)
+        };
+        let before = counted().await;
+        let answer = world.gateway.raw(&self.request).await.expect("an answer");
+        answer.refused(self.status, self.reason);
+        assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
+        let id = answer.json()["request_id"].clone();
+        let line = world.gateway.await_access(|line| line["request_id"] == id).await;
+        assert_eq!((&line["outcome"], &line["status"]), (&json!(self.reason), &json!(self.status)));
+        eventually("the refusal is counted", SOON, async || {
+            (counted().await > before).then_some(())
+        })
+        .await;
+    }
+
+    /// OpenFGA tells nobody what has reached it; the log tells who was asked.
+    async fn reaches_nobody(&self, world: &World) {
+        let answer = world.gateway.raw(&self.request).await.expect("an answer");
+        assert_eq!((answer.status, answer.reason().as_str()), (self.status, self.reason));
+        let id = answer.json()["request_id"].clone();
+        let line = world.gateway.await_access(|line| line["request_id"] == id).await;
+        assert!(line["upstream"].is_null(), "{line}");
+        world.saw_nothing();
+    }
+}
+
+/// Puts all requests to the test, and fails with the list of those that do not stand it; why not is
+/// told row by row before.
+async fn all_stand(world: &World, test: impl AsyncFn(&Case)) {
+    let mut failed = Vec::new();
+    for case in Table::of(world).await {
+        if AssertUnwindSafe(test(&case)).catch_unwind().await.is_err() {
+            let shown: String = case.request.chars().take(200).collect();
+            failed.push(format!("{} {}: {shown}", case.status, case.reason));
+        }
+    }
+    assert!(failed.is_empty(), "{} rows fail\n{}", failed.len(), failed.join("\n"));
 }
 
 #[test]
 fn every_refusal_has_one_word_in_body_log_and_metric() {
     story(async {
         let world = World::lease().await;
-        let (user, stranger) = (world.viewer("ann").await, issuer::start().await);
-        let mut table = Table { world: &world, cases: Vec::new() };
-        let token = world.token(&user).jwt();
-        messages(&mut table, &token);
-        tokens(&mut table, &user, &stranger.token(&user).jwt());
-        permissions(&mut table, &user);
-        let delete = world.gateway.bytes("DELETE", "/api/report", &[("Origin", ORIGIN)]);
-        table.cases.push(Case { request: delete, status: 405, reason: "method_not_allowed" });
-
-        for Case { request, status, reason } in table.cases {
-            let labels = [("reason", reason)];
-            let counted = async || {
-                world.gateway.metric("auth_gateway_rejections_total", &labels).await.unwrap_or(0.0)
-            };
-            let before = counted().await;
-            let shown = &request[..request.len().min(200)];
-            let Some(answer) = world.gateway.raw(&request).await else {
-                panic!("no answer, {reason}: {shown}");
-            };
-            assert_eq!((answer.status, answer.reason().as_str()), (status, reason), "{shown}");
-            answer.refused(status, reason);
-            assert_eq!(answer.header("access-control-allow-origin"), ORIGIN, "{shown}");
-
-            let id = answer.json()["request_id"].clone();
-            let line = world.gateway.await_access(|line| line["request_id"] == id).await;
-            assert_eq!((&line["outcome"], &line["status"]), (&json!(reason), &json!(status)));
-            eventually("the refusal is counted", SOON, async || {
-                (counted().await > before).then_some(())
-            })
-            .await;
-        }
+        all_stand(&world, async |case| case.is_told_in_one_word(&world).await).await;
         world.saw_nothing();
+    });
+}
+
+#[test]
+fn a_refused_request_never_reaches_an_upstream() {
+    story(async {
+        let world = World::lease().await;
+        all_stand(&world, async |case| case.reaches_nobody(&world).await).await;
+        // What cannot be reached at all would see nothing either.
+        world.gateway.get("/public/page").send().await.is(200);
+        world.upstream.only_request();
     });
 }
 
