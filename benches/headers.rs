@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use auth_gateway::config::DEFAULTS;
 use auth_gateway::proxy::headers::names::{NamePattern, Names};
-use auth_gateway::proxy::headers::{HeaderPolicy, Host, Told};
+use auth_gateway::proxy::headers::{Forwarding, HeaderPolicy, Host};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method};
@@ -89,14 +89,13 @@ fn apply(c: &mut Criterion) {
         ("script behind our ingress", [&SCRIPT[..], &INGRESS[..]].concat(), true),
         ("script behind a stranger", [&SCRIPT[..], &INGRESS[..]].concat(), false),
     ] {
-        let told = Told {
+        let forwarding = Forwarding {
             admission: &admission,
             peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
             is_trusted_peer,
             request_id: &id,
             rewritten: None,
             host: Host::IfMissing(&authority),
-            scheme: None,
             forward_credentials: false,
             is_handshake: false,
         };
@@ -104,7 +103,7 @@ fn apply(c: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(sender), |b| {
             b.iter_batched_ref(
                 || request.clone(),
-                |request| policy.apply(black_box(request), &told),
+                |request| policy.apply(black_box(request), &forwarding),
                 BatchSize::SmallInput,
             );
         });

@@ -99,7 +99,7 @@ fn authenticator(jwks: &Value) -> Arc<Authenticator> {
     runtime.expect("runtime").block_on(async {
         let (_stop, stopped) = watch::channel(false);
         let running = tokio::spawn(Arc::clone(&authenticator).refresh_loop(stopped));
-        authenticator.subscribe_ready().wait_for(|ready| *ready).await.expect("ready");
+        authenticator.keys_were_loaded().wait_for(|loaded| *loaded).await.expect("ready");
         running.abort();
     });
     authenticator

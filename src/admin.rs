@@ -14,40 +14,26 @@ use pingora::protocols::http::ServerSession;
 use serde_json::json;
 
 use crate::gate::Gate;
-use crate::metrics::Metrics;
-use crate::readiness::{Readiness, Report};
+use crate::metrics::{EXPOSITION, Metrics};
 use crate::reload::Reload;
 use crate::rules::KnownHosts;
 use crate::secret::Secret;
+use crate::status::Status;
 
 /// Everything that the endpoints tell of.
 pub struct Admin {
     /// For the rules in force.
     pub gate: Arc<Gate>,
     /// For the probes.
-    pub readiness: Arc<Readiness>,
+    pub status: Arc<Status>,
     /// For the scrape.
     pub metrics: Arc<Metrics>,
     /// For a reload on demand.
     pub reload: Arc<Reload>,
-    /// What is known of the other parts.
-    pub parts: Parts,
     /// What opens the guarded endpoints.
     pub token: Option<Secret>,
     /// Under which it may be called.
     pub hosts: KnownHosts,
-}
-
-/// Questions to other parts, asked when `/readyz` is.
-pub struct Parts {
-    /// Whether tokens can be verified.
-    pub keys_loaded: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Whether an authorization model is pinned.
-    pub model_known: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Why the last look-up of the model failed, if it did.
-    pub model_error: Box<dyn Fn() -> Option<String> + Send + Sync>,
-    /// Whether counts are exchanged; `None` without Redis.
-    pub redis_connected: Box<dyn Fn() -> Option<bool> + Send + Sync>,
 }
 
 impl Admin {
@@ -96,27 +82,16 @@ impl Admin {
     }
 
     fn ready(&self) -> Response<Vec<u8>> {
-        let rules_error = self.readiness.rules_error();
-        let (keys_loaded, draining) = ((self.parts.keys_loaded)(), self.readiness.draining());
-        let report = Report {
-            // A broken rule file, an unknown model or an absent Redis does not take a replica out of
-            // service: it serves what it can, and the details say so.
-            ready: keys_loaded && !draining,
-            keys_loaded,
-            model_known: (self.parts.model_known)(),
-            model_error: (self.parts.model_error)(),
-            draining,
-            rules_version: self.gate.policy().rules().version().to_owned(),
-            rules_error,
-            redis_connected: (self.parts.redis_connected)(),
-        };
+        // A broken rule file, an unknown model or an absent Redis does not take a replica out of
+        // service: it serves what it can, and the details say so.
+        let report = self.status.report();
         let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json_body(status, &report)
     }
 
     fn metrics(&self) -> Response<Vec<u8>> {
         match self.metrics.render() {
-            Ok(body) => build(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body),
+            Ok(body) => build(StatusCode::OK, EXPOSITION, body),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
     }

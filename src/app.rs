@@ -2,17 +2,18 @@
 
 mod drain;
 mod gauges;
-mod house;
 mod jobs;
 mod memories;
+mod services;
+mod start_error;
 
-use std::io::ErrorKind;
+pub use services::load_store;
+pub use start_error::StartError;
+
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fga_engine::files::LoadError;
-use fga_engine::{Engine, EngineError, Store};
+use fga_engine::{Engine, Store};
 use pingora::listeners::ListenerConfig;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::ServerConf;
@@ -22,17 +23,12 @@ use pingora::services::listening::Service;
 
 use crate::admin::AdminApp;
 use crate::authn::Audiences;
-use crate::authz::client::ClientError;
 use crate::config::Settings;
-use crate::metrics::MetricsError;
 use crate::proxy::Proxy;
-use crate::rate_limit::LimiterError;
-use crate::reload::ReloadError;
 use crate::rules::RuleFile;
 use crate::telemetry::Sink;
-pub use house::load_store;
-use house::{Core, House};
 use jobs::Jobs;
+use services::{Core, Services};
 
 /// Small reads suffice for requests, and Pingora's 64 KiB make an idle connection cost 100 KB.
 const READ_BUFFER: usize = 8 * 1024;
@@ -47,76 +43,6 @@ const ATTEMPTS: usize = 16;
 pub const SERVER_LISTEN: &str = "server.listen (--listen)";
 /// Where the operators' address is chosen.
 pub const ADMIN_LISTEN: &str = "admin.listen (--admin-listen)";
-
-/// Why the gateway does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address cannot be listened on.
-    #[error("{key}: cannot listen on {addr}: {}", advice(.cause))]
-    Listen {
-        /// Configuration key.
-        key: &'static str,
-        /// The address.
-        addr: SocketAddr,
-        /// The operating system's answer.
-        cause: std::io::Error,
-    },
-    /// The rules cannot come into force.
-    #[error("rules.file (--rules): {}", in_file(.file, .cause))]
-    Rules {
-        /// Their file.
-        file: PathBuf,
-        /// Why not.
-        cause: ReloadError,
-    },
-    /// The issuers do not go together.
-    #[error("issuers: {0}")]
-    Issuers(#[from] crate::authn::SettingsError),
-    /// OpenFGA cannot be asked as configured.
-    #[error("openfga: {0}")]
-    OpenFga(#[from] ClientError),
-    /// The limits do not go together.
-    #[error("limits: {0}")]
-    Limits(#[from] LimiterError),
-    /// The embedded engine cannot take its files.
-    #[error("authz.model_file: {0}")]
-    Model(LoadError),
-    /// The tuples cannot be read.
-    #[error("authz.tuples_file: {0}")]
-    TuplesFile(LoadError),
-    /// The embedded engine refuses the tuples.
-    #[error("authz.tuples_file: {0}")]
-    Tuples(#[from] EngineError),
-    /// The name cannot stand in a header.
-    #[error("server.name: {0}")]
-    Name(#[from] http::Error),
-    /// The metrics clash.
-    #[error("metrics: {0}")]
-    Metrics(#[from] MetricsError),
-}
-
-/// What an operator can do about an address that cannot be had.
-fn advice(cause: &std::io::Error) -> String {
-    match cause.kind() {
-        ErrorKind::AddrInUse => {
-            "the port is taken; end what listens there, or choose another address".to_owned()
-        }
-        ErrorKind::AddrNotAvailable => {
-            "no interface of this machine has this address; choose another".to_owned()
-        }
-        _ => cause.to_string(),
-    }
-}
-
-/// A mistake in one line, several below the name of the file.
-fn in_file(file: &Path, cause: &ReloadError) -> String {
-    let text = cause.to_string();
-    match cause {
-        ReloadError::File(_) => text,
-        _ if text.contains('\n') => format!("{}:\n{text}", file.display()),
-        _ => format!("{}: {text}", file.display()),
-    }
-}
 
 /// The rules of a configuration, loaded as the gateway would load them.
 pub fn check_rules(settings: &Settings) -> Result<crate::gate::policy::Policy, StartError> {
@@ -146,17 +72,17 @@ pub fn run(settings: &Settings, sink: &Sink, sandbox: Option<Sandbox>) -> Result
         tracing::warn!("{leniency}");
     }
     let has_own_rules = sandbox.as_ref().is_none_or(|sandbox| !sandbox.has_shipped_rules);
-    let mut house = House::build(settings, sink, sandbox.map(|sandbox| sandbox.store))?;
+    let mut services = Services::build(settings, sink, sandbox.map(|sandbox| sandbox.store))?;
     if has_own_rules {
-        house.warn_of_dangers();
+        services.warn_of_dangers();
     }
-    house.count_panics();
-    let jobs = house.jobs(settings)?;
-    serve(settings, &house, house.proxy(settings, sink)?, jobs);
+    services.count_panics();
+    let jobs = services.jobs(settings)?;
+    serve(settings, &services, services.proxy(settings, sink)?, jobs);
     Ok(())
 }
 
-fn serve(settings: &Settings, house: &House, proxy: Proxy, jobs: Jobs) {
+fn serve(settings: &Settings, services: &Services, proxy: Proxy, jobs: Jobs) {
     let conf = ServerConf {
         threads: settings.server.threads,
         max_retries: ATTEMPTS,
@@ -175,7 +101,7 @@ fn serve(settings: &Settings, house: &House, proxy: Proxy, jobs: Jobs) {
     gateway
         .add_listener(ListenerConfig::tcp(settings.server.listen.to_string()).l4_buffer(buffers));
     let app =
-        pingora::apps::http_app::HttpServer::new_app(AdminApp(Arc::new(house.admin(settings))));
+        pingora::apps::http_app::HttpServer::new_app(AdminApp(Arc::new(services.admin(settings))));
     let mut operators = Service::new("admin".to_owned(), app);
     operators.threads = Some(1);
     operators.add_tcp(&settings.admin.listen.to_string());
@@ -190,7 +116,7 @@ fn serve(settings: &Settings, house: &House, proxy: Proxy, jobs: Jobs) {
         threads = settings.server.threads,
         "auth-gateway starts"
     );
-    server.run(RunArgs { shutdown_signal: Box::new(house.drain(settings)) });
+    server.run(RunArgs { shutdown_signal: Box::new(services.drain(settings)) });
     tracing::info!("auth-gateway has stopped");
 }
 

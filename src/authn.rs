@@ -150,13 +150,8 @@ impl Authenticator {
         self.issuers.iter().all(|issuer| issuer.keys.are_believed(now))
     }
 
-    /// Whether the keys of every issuer have been loaded, however long ago.
-    pub fn is_ready(&self) -> bool {
-        self.events.is_ready()
-    }
-
-    /// Becomes `true` when [`Authenticator::is_ready`] does.
-    pub fn subscribe_ready(&self) -> watch::Receiver<bool> {
+    /// Becomes `true` when every issuer's keys have been loaded for the first time, and stays so.
+    pub fn keys_were_loaded(&self) -> watch::Receiver<bool> {
         self.events.subscribe()
     }
 

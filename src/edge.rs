@@ -11,9 +11,10 @@
 //! own ([`HeadFault`]). HTTP/1.1 only: the entrance is where that ends.
 //!
 //! To read: `patience.rs`, the waits and who can be blamed for them; `refused.rs`, the seam; `entrance.rs`;
-//! `connection.rs`, one stream with its one timer, over `connection/`: `arrivals.rs` (what has come of a
-//! request, and behind it), `head_lines.rs` and `chunks.rs` (how far it goes), `lease.rs` and `frames.rs`
-//! (a WebSocket that ends with its token), `stream.rs` (what Pingora wants to know of any stream).
+//! `connection.rs`, one stream and what is awaited on it, over `connection/`: `silence.rs` and `timer.rs`
+//! (waits that have been too long), `refusing.rs`, `arrivals.rs` (what has come of a request, and behind
+//! it), `head_lines.rs` and `chunks.rs` (how far it goes), `ending.rs`, `lease.rs` and `frames.rs` (a
+//! WebSocket that ends with its token), `stream.rs` (what Pingora wants to know of any stream).
 
 mod connection;
 mod entrance;

@@ -46,6 +46,8 @@ pub mod reload;
 pub mod rules;
 mod secret;
 mod span;
+mod status;
 mod sweep;
 mod telemetry;
+mod underway;
 mod upstream;

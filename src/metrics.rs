@@ -3,50 +3,44 @@
 //! Labels are rule ids, reasons and other words of the configuration; never paths or subjects.
 
 mod exchange;
+mod in_flight;
+mod jobs;
 mod memory;
+mod registration;
 mod rules;
+
+pub use exchange::ExchangeMetrics;
+pub use jobs::JobMetrics;
+pub use memory::MemoryMetrics;
+pub use registration::MetricsError;
+pub use rules::{NO_RULE, RuleMetrics};
 
 use std::sync::Arc;
 
-use prometheus::core::Collector;
-use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
-pub use exchange::ExchangeMetrics;
-pub use memory::MemoryMetrics;
-use rules::RuleFamilies;
-pub use rules::RuleMetrics;
+use crate::underway::Underway;
+use jobs::JobFamilies;
+use registration::register;
+use rules::{RuleFamilies, class_word};
 
-/// Rule label of requests that no rule covers.
-pub const NO_RULE: &str = "none";
-
-/// Upper bounds in seconds, from a local answer to a slow upstream.
-const BUCKETS: &[f64] =
-    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+/// Content type of what [`Metrics::render`] gives.
+pub const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     rules: RuleFamilies,
-    job_failures: IntCounterVec,
-    job_up: IntGaugeVec,
+    jobs: JobFamilies,
     /// Requests between their first byte and their log line.
-    pub in_flight: Arc<IntGauge>,
+    pub in_flight: Arc<Underway>,
     /// 1 while the rules in force are the file's.
     pub rules_current: IntGauge,
     /// Loads of the rule file, by result.
     pub rule_loads: IntCounterVec,
     /// Log lines that could not be written.
     pub log_lines_dropped: IntCounter,
-    /// 1 while counts are exchanged with Redis.
-    pub redis_connected: IntGauge,
-    /// Replicas that share the limits, as last seen.
-    pub replicas: IntGauge,
-    /// The part of its limit by which one key could exceed it because counts travel with a delay.
-    pub overage: Gauge,
     /// 1 while tokens can be verified.
     pub keys_loaded: IntGauge,
     /// Checks that were sent to OpenFGA.
@@ -61,18 +55,6 @@ pub struct Metrics {
     pub memory: MemoryMetrics,
     connect_failures: IntCounterVec,
 }
-
-/// Handles of one background job.
-#[derive(Debug)]
-pub struct JobMetrics {
-    /// How often it ended although nothing told it to.
-    pub failures: IntCounter,
-    /// 1 while it works.
-    pub up: IntGauge,
-}
-
-/// The metrics cannot be registered; a programming error.
-pub type MetricsError = prometheus::Error;
 
 impl Metrics {
     /// Registers everything in a registry of its own.
@@ -92,38 +74,10 @@ impl Metrics {
         for result in ["success", "failure"] {
             rule_loads.with_label_values(&[result]);
         }
-        let durations = HistogramOpts::new(
-            "auth_gateway_request_duration_seconds",
-            "Time from the request's headers to the end of the response.",
-        )
-        .buckets(BUCKETS.to_vec());
-        let rules = RuleFamilies::new(
-            counter_vec(
-                "auth_gateway_requests_total",
-                "Requests by rule and status class.",
-                &["rule", "status"],
-            )?,
-            counter_vec(
-                "auth_gateway_rejections_total",
-                "Requests turned away by the gateway, by rule and reason.",
-                &["rule", "reason"],
-            )?,
-            register(&registry, HistogramVec::new(durations, &["rule"])?)?,
-        );
-        let job_up =
-            Opts::new("auth_gateway_job_up", "1 while the background job of this name works.");
         Ok(Self {
-            rules,
-            job_failures: counter_vec(
-                "auth_gateway_job_failures_total",
-                "How often the background job of this name ended and was started again.",
-                &["job"],
-            )?,
-            job_up: register(&registry, IntGaugeVec::new(job_up, &["job"])?)?,
-            in_flight: Arc::new(gauge(
-                "auth_gateway_requests_in_flight",
-                "Requests being served.",
-            )?),
+            rules: RuleFamilies::new(&registry)?,
+            jobs: JobFamilies::new(&registry)?,
+            in_flight: in_flight::in_flight(&registry)?,
             rules_current: gauge(
                 "auth_gateway_rules_current",
                 "1 while the rules in force are those of the rule file.",
@@ -132,21 +86,6 @@ impl Metrics {
             log_lines_dropped: counter(
                 "auth_gateway_log_lines_dropped_total",
                 "Log lines lost because standard output did not keep up.",
-            )?,
-            redis_connected: gauge(
-                "auth_gateway_redis_connected",
-                "1 while rate-limit counts are exchanged with Redis.",
-            )?,
-            replicas: gauge(
-                "auth_gateway_replicas",
-                "Replicas that share the rate limits, as last seen.",
-            )?,
-            overage: register(
-                &registry,
-                Gauge::new(
-                    "auth_gateway_limit_overage_ratio",
-                    "Part of its limit by which one key could exceed it, as counts travel with a delay.",
-                )?,
             )?,
             keys_loaded: gauge(
                 "auth_gateway_keys_loaded",
@@ -180,10 +119,7 @@ impl Metrics {
 
     /// Handles for a background job.
     pub fn job(&self, name: &str) -> JobMetrics {
-        JobMetrics {
-            failures: self.job_failures.with_label_values(&[name]),
-            up: self.job_up.with_label_values(&[name]),
-        }
+        self.jobs.job(name)
     }
 
     /// Counts attempts to connect to `upstream` that failed.
@@ -191,9 +127,9 @@ impl Metrics {
         self.connect_failures.with_label_values(&[upstream])
     }
 
-    /// Counts a request that the gateway turned away.
-    pub fn count_rejection(&self, rule: &str, reason: &'static str) {
-        self.rules.count_rejection(rule, reason);
+    /// Counts a request that the gateway turned away; by a rule, if one covers it.
+    pub fn reject(&self, rule: Option<&str>, reason: &'static str) {
+        self.rules.count_rejection(rule.unwrap_or(NO_RULE), reason);
     }
 
     /// Lets go of what was counted for rules that are not in force any more.
@@ -206,32 +142,12 @@ impl Metrics {
         self.rules.requests.with_label_values(&[NO_RULE, class_word(status)]).inc();
     }
 
-    /// The text exposition format.
+    /// Everything, in the format of [`EXPOSITION`].
     pub fn render(&self) -> Result<Vec<u8>, MetricsError> {
         self.forget_gone_rules();
         let mut out = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         Ok(out)
-    }
-}
-
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: C,
-) -> Result<C, MetricsError> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-/// `0` stands for a client that went away before it could be answered.
-const fn class_word(status: u16) -> &'static str {
-    match status / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        5 => "5xx",
-        _ => "none",
     }
 }
 
@@ -261,9 +177,9 @@ mod tests {
         for (rule, id) in [(&stays, "stays"), (&goes, "goes")] {
             rule.observe(200, 0.1);
             rule.observe(0, 0.1);
-            metrics.count_rejection(id, "denied");
+            metrics.reject(Some(id), "denied");
         }
-        metrics.count_rejection(NO_RULE, "no_rule");
+        metrics.reject(None, "no_rule");
         metrics.count_unruled(403);
         let (before, unruled) = (lines_of("stays"), lines_of(NO_RULE));
         assert_eq!(lines_of("goes"), before);

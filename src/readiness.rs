@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::Serialize;
 
 use crate::clock::{Now, SharedClock};
 
@@ -21,29 +20,6 @@ pub struct Readiness {
     has_been_healthy: AtomicBool,
     draining: AtomicBool,
     rules_error: Mutex<Option<String>>,
-}
-
-/// What `/readyz` tells.
-#[derive(Debug, Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "a report of independent facts")]
-pub struct Report {
-    /// Whether this replica should get traffic: `keys_loaded` and not `draining`. What else is amiss
-    /// below it would be on every replica, and does not concern every route.
-    pub ready: bool,
-    /// Tokens can be verified: every issuer's keys are loaded and not older than `keep_keys`.
-    pub keys_loaded: bool,
-    /// An authorization model is pinned; without one, rules that ask OpenFGA are answered 503.
-    pub model_known: bool,
-    /// Why the last look-up of the model failed, if it did.
-    pub model_error: Option<String>,
-    /// After SIGTERM.
-    pub draining: bool,
-    /// Version of the rules in force.
-    pub rules_version: String,
-    /// Why the rule file is not what is in force, if it is not.
-    pub rules_error: Option<String>,
-    /// Whether counts are exchanged; absent without Redis.
-    pub redis_connected: Option<bool>,
 }
 
 impl Readiness {

@@ -20,6 +20,8 @@ mod probe;
 mod race;
 mod resolve;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use attempts::Attempts;
 pub use failure::describe;
@@ -201,6 +203,3 @@ impl Upstream {
         self.settings.url.port_or_known_default().unwrap_or(80)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -183,7 +183,7 @@ async fn authenticator(issuer: &Issuer, clock: &SharedClock) -> Arc<Authenticato
     let authenticator = Arc::new(authenticator.expect("authenticator"));
     let (_stop, stopped) = watch::channel(false);
     let running = tokio::spawn(Arc::clone(&authenticator).refresh_loop(stopped));
-    authenticator.subscribe_ready().wait_for(|ready| *ready).await.expect("keys");
+    authenticator.keys_were_loaded().wait_for(|loaded| *loaded).await.expect("keys");
     running.abort();
     authenticator
 }

@@ -3,23 +3,21 @@
 //! Pingora itself closes the listeners at once and then sleeps its whole grace period, needed or
 //! not; so the waiting happens before Pingora hears of the signal.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
-use prometheus::IntGauge;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::readiness::Readiness;
-
-/// How often the requests in flight are counted.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::underway::Underway;
 
 /// Listens for the signals that end the process.
 pub(super) struct Drain {
     pub(super) readiness: Arc<Readiness>,
-    pub(super) in_flight: Arc<IntGauge>,
+    pub(super) in_flight: Arc<Underway>,
     pub(super) delay: Duration,
     pub(super) timeout: Duration,
 }
@@ -27,40 +25,58 @@ pub(super) struct Drain {
 #[async_trait]
 impl ShutdownSignalWatch for Drain {
     async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
+        let Ok(mut signals) = Signals::listen() else {
             tracing::error!("signals cannot be received; only SIGKILL will end this process");
             return std::future::pending().await;
         };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-        }
-        tracing::info!(in_flight = self.in_flight.get(), "draining");
-        self.readiness.start_draining();
-        // Balancers need a moment to learn of it; whoever they send meanwhile is served.
-        tokio::select! {
-            () = tokio::time::sleep(self.delay) => {}
-            _ = terminate.recv() => return ShutdownSignal::FastShutdown,
-            _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+        if signals.next().await == Wish::Now {
+            return ShutdownSignal::FastShutdown;
         }
         tokio::select! {
-            () = self.until_idle() => {}
-            () = tokio::time::sleep(self.timeout) => {
-                tracing::warn!(in_flight = self.in_flight.get(), "the drain timeout is over");
-            }
-            _ = terminate.recv() => return ShutdownSignal::FastShutdown,
-            _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+            () = self.drain() => ShutdownSignal::GracefulTerminate,
+            // A second one, whichever it is: whoever sends it has waited long enough.
+            _ = signals.next() => ShutdownSignal::FastShutdown,
         }
-        ShutdownSignal::GracefulTerminate
     }
 }
 
 impl Drain {
-    async fn until_idle(&self) {
-        while self.in_flight.get() > 0 {
-            tokio::time::sleep(LOOK).await;
+    async fn drain(&self) {
+        tracing::info!(in_flight = self.in_flight.count(), "draining");
+        self.readiness.start_draining();
+        // Balancers need a moment to learn of it; whoever they send meanwhile is served.
+        tokio::time::sleep(self.delay).await;
+        if tokio::time::timeout(self.timeout, self.in_flight.until_none()).await.is_err() {
+            tracing::warn!(in_flight = self.in_flight.count(), "the drain timeout is over");
+        }
+    }
+}
+
+/// How a signal wants the process to end.
+#[derive(PartialEq, Eq)]
+enum Wish {
+    /// Once nobody needs it.
+    WhenIdle,
+    Now,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::WhenIdle,
+            _ = self.interrupt.recv() => Wish::Now,
         }
     }
 }

@@ -1,25 +1,20 @@
-//! Gauges of what is elsewhere known anyway.
+//! Gauges that are set once a second.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::jobs::Shutdown;
-use crate::authn::Authenticator;
 use crate::authz::Authorizer;
-use crate::clock::SharedClock;
-use crate::gate::Gate;
 use crate::metrics::Metrics;
-use crate::rate_limit::{Limiter, SyncStatus};
+use crate::rate_limit::Limiter;
+use crate::status::Status;
 
 /// Where the gauges are read from.
 pub(super) struct Gauges {
     pub(super) metrics: Arc<Metrics>,
-    pub(super) clock: SharedClock,
-    pub(super) gate: Arc<Gate>,
-    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) status: Arc<Status>,
     pub(super) authorizer: Arc<Authorizer>,
     pub(super) limiter: Arc<Limiter>,
-    pub(super) sync: Option<Arc<SyncStatus>>,
 }
 
 impl Gauges {
@@ -34,19 +29,19 @@ impl Gauges {
     }
 
     fn set(&self) {
-        let can_verify = self.authenticator.can_verify(self.clock.now());
-        self.metrics.keys_loaded.set(i64::from(can_verify));
+        let report = self.status.report();
+        self.metrics.keys_loaded.set(i64::from(report.keys_loaded));
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let memory = &self.metrics.memory;
-        memory.tokens.set(count(self.gate.remembered()));
+        memory.tokens.set(count(self.status.gate.remembered()));
         memory.decisions.set(count(self.authorizer.cached()));
         memory.limiter_keys.set(count(self.limiter.keys()));
         memory.limits_in_overflow.set(count(self.limiter.limits_in_overflow()));
-        if let Some(sync) = &self.sync {
-            let state = sync.state();
-            self.metrics.redis_connected.set(i64::from(state.connected));
-            self.metrics.replicas.set(i64::from(state.replicas));
-            self.metrics.overage.set(sync.worst_case_overage());
+        if let Some(sync) = &self.status.sync {
+            let exchange = &self.metrics.exchange;
+            exchange.connected.set(i64::from(report.redis_connected == Some(true)));
+            exchange.replicas.set(i64::from(sync.state().replicas));
+            exchange.overage.set(sync.worst_case_overage());
         }
     }
 }

@@ -64,10 +64,6 @@ impl KeyEvents {
         self.ready.subscribe()
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        *self.ready.borrow()
-    }
-
     fn first_loaded(&self) {
         if self.unloaded.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.ready.send_replace(true);

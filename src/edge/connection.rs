@@ -8,10 +8,16 @@
 
 mod arrivals;
 mod chunks;
+mod ending;
 mod frames;
 mod head_lines;
 mod lease;
+mod refusing;
+mod silence;
 mod stream;
+mod timer;
+
+pub use chunks::FaultyChunk;
 
 use std::io;
 use std::pin::Pin;
@@ -23,24 +29,20 @@ use std::time::Duration;
 use pingora::protocols::Stream;
 use pingora_proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
-use super::patience::{Awaited, Overdue, Patience};
-use super::peer::ip_of;
-use super::refused::{HeadFault, RefuseHeads, RefusedHead};
+use super::patience::{Awaited, Patience};
+use super::refused::{HeadFault, RefuseHeads};
 use crate::clock::{millis, timer_now};
 use arrivals::Arrivals;
-pub use chunks::FaultyChunk;
 use lease::Lease;
+use timer::Timer;
 
 /// As a keep-alive time in seconds: for as long as the connection allows.
 pub const PINGORA_WAITS: u64 = 0;
 
 /// So many bytes of empty lines before a request are nothing; more are the beginning of a head.
 const EMPTY_LINES: usize = 16;
-
-/// How much longer a client is waited for whose kernel-side progress cannot be told.
-const UNTOLD: u32 = 8;
 
 /// A stream whose reads and writes end when nothing has happened for too long.
 #[derive(Debug)]
@@ -64,8 +66,7 @@ pub struct Connection {
     write_due: Option<Instant>,
     /// Bytes that the client had acknowledged when the wait for it to take more began.
     taken: Option<u64>,
-    /// Goes off no later than what is due; `None` before the first wait.
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
 }
 
 impl Connection {
@@ -83,7 +84,7 @@ impl Connection {
             read_due: timer_now(),
             write_due: None,
             taken: None,
-            timer: None,
+            timer: Timer::default(),
         }
     }
 
@@ -161,16 +162,6 @@ impl Connection {
         }
     }
 
-    fn read_patience(&self) -> Duration {
-        match self.awaited() {
-            Awaited::Request => self.patience.keepalive,
-            Awaited::Head => self.patience.head,
-            Awaited::Body => self.patience.read,
-            Awaited::Answer => Duration::from_millis(self.answer_millis.load(Ordering::Relaxed)),
-            Awaited::Tunnel => self.patience.websocket,
-        }
-    }
-
     fn has_read(&mut self, bytes: &[u8]) {
         match self.awaited() {
             Awaited::Request => {
@@ -198,115 +189,6 @@ impl Connection {
     /// Whether there is no request yet.
     fn is_before_request(&self) -> bool {
         matches!(self.awaited(), Awaited::Request | Awaited::Head)
-    }
-
-    /// Nothing to read: ready when the wait has been too long.
-    fn poll_read_overdue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if std::mem::take(self.has_progressed.get_mut()) {
-            self.read_due = timer_now() + self.read_patience();
-        }
-        let due = self.lease.get_mut().map_or(self.read_due, |lease| lease.bound(self.read_due));
-        ready!(poll_timer(&mut self.timer, due, cx));
-        let overdue = match self.awaited() {
-            Awaited::Tunnel if self.is_over() => {
-                // The next poll begins to end it.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            // As if the client had closed it.
-            Awaited::Request => return Poll::Ready(Ok(())),
-            Awaited::Head => {
-                self.refuse_head(HeadFault::Slow, cx);
-                Overdue::Head
-            }
-            Awaited::Body => Overdue::Body,
-            Awaited::Answer => Overdue::Answer,
-            Awaited::Tunnel => Overdue::Tunnel,
-        };
-        Poll::Ready(Err(overdue.into()))
-    }
-
-    /// Tells a client why its head is not read to the end. There is no request yet to answer in full,
-    /// and whoever does not take the answer has the connection closed all the same.
-    fn refuse_head(&mut self, fault: HeadFault, cx: &mut Context<'_>) {
-        if std::mem::replace(&mut self.is_refused, true) {
-            return;
-        }
-        let socket = self.stream.get_socket_digest();
-        let head = RefusedHead {
-            fault,
-            client: ip_of(socket.as_ref().and_then(|socket| socket.peer_addr())),
-            received: self.arrivals.bytes(),
-            took: self.head_took(),
-        };
-        let answer = self.refusals.refuse(&head);
-        let stream = Pin::new(&mut self.stream);
-        if stream.poll_write(cx, &answer).is_ready() {
-            let _ = Pin::new(&mut self.stream).poll_flush(cx);
-        }
-    }
-
-    /// How long a head has been coming, as far as anybody had to wait for it.
-    fn head_took(&self) -> Duration {
-        let has_waited = !self.has_progressed.load(Ordering::Relaxed);
-        let began = self.read_due.checked_sub(self.read_patience()).filter(|_| has_waited);
-        began.map_or(Duration::ZERO, |began| timer_now().saturating_duration_since(began))
-    }
-
-    /// A socket is writable only once a third of its buffer has become free, which takes a slow
-    /// client longer than one may wait: this tells that it does take something. `None` on kernels
-    /// that tell it in another form than Pingora reads (before Linux 6.2).
-    fn acknowledged(&self) -> Option<u64> {
-        let Some(socket) = self.stream.get_socket_digest() else { return Some(0) };
-        socket.tcp_info().map(|info| info.tcpi_bytes_acked)
-    }
-
-    /// What becomes of `written`: an error when the client has not taken anything for too long.
-    fn mind_write<T>(
-        &mut self,
-        written: Poll<io::Result<T>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.write_due = None;
-            return written;
-        }
-        let patience = match self.awaited() {
-            Awaited::Tunnel => self.patience.websocket,
-            _ => self.patience.write,
-        };
-        loop {
-            let Some(due) = self.write_due else {
-                self.taken = self.acknowledged();
-                let factor = if self.taken.is_none() { UNTOLD } else { 1 };
-                self.write_due = Some(timer_now() + patience.saturating_mul(factor));
-                continue;
-            };
-            let bound = self.lease.get_mut().map_or(due, |lease| lease.bound(due));
-            ready!(poll_timer(&mut self.timer, bound, cx));
-            if self.lease.get().is_some_and(|lease| lease.is_given_up()) {
-                return Poll::Ready(Err(Overdue::Token.into()));
-            }
-            if bound >= due && self.acknowledged() == self.taken {
-                return Poll::Ready(Err(Overdue::Reading.into()));
-            }
-            self.write_due = None;
-        }
-    }
-}
-
-/// Ready from `due` on. The timer is moved when it would go off too late, or has gone off too early.
-fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-    if timer.deadline() > due {
-        timer.as_mut().reset(due);
-    }
-    loop {
-        ready!(timer.as_mut().poll(cx));
-        if timer_now() >= due {
-            return Poll::Ready(());
-        }
-        timer.as_mut().reset(due);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use prometheus::{IntGauge, Registry};
 
-use super::{MetricsError, register};
+use super::registration::{MetricsError, register};
 
 /// Numbers of things that are bounded.
 #[derive(Debug)]

@@ -4,19 +4,28 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Mutex, RwLock};
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+};
 
-use super::{NO_RULE, class_word};
+use super::registration::{MetricsError, register};
+
+/// Rule label of requests that no rule covers.
+pub const NO_RULE: &str = "none";
 
 /// Status classes, and one for clients that went away before they could be answered.
 const CLASSES: u16 = 6;
+
+/// Upper bounds in seconds, from a local answer to a slow upstream.
+const BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 /// Everything that has a label `rule`.
 #[derive(Debug)]
 pub(super) struct RuleFamilies {
     pub(super) requests: IntCounterVec,
-    pub(super) rejections: IntCounterVec,
-    pub(super) durations: HistogramVec,
+    rejections: IntCounterVec,
+    durations: HistogramVec,
     live: Mutex<HashMap<Box<str>, Weak<RuleMetrics>>>,
     /// The reasons that occurred so far.
     reasons: RwLock<BTreeSet<&'static str>>,
@@ -32,12 +41,30 @@ pub struct RuleMetrics {
 }
 
 impl RuleFamilies {
-    pub(super) fn new(
-        requests: IntCounterVec,
-        rejections: IntCounterVec,
-        durations: HistogramVec,
-    ) -> Self {
-        Self { requests, rejections, durations, live: Mutex::default(), reasons: RwLock::default() }
+    pub(super) fn new(registry: &Registry) -> Result<Self, MetricsError> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        let durations = HistogramOpts::new(
+            "auth_gateway_request_duration_seconds",
+            "Time from the request's headers to the end of the response.",
+        )
+        .buckets(BUCKETS.to_vec());
+        Ok(Self {
+            requests: counters(
+                "auth_gateway_requests_total",
+                "Requests by rule and status class.",
+                &["rule", "status"],
+            )?,
+            rejections: counters(
+                "auth_gateway_rejections_total",
+                "Requests turned away by the gateway, by rule and reason.",
+                &["rule", "reason"],
+            )?,
+            durations: register(registry, HistogramVec::new(durations, &["rule"])?)?,
+            live: Mutex::default(),
+            reasons: RwLock::default(),
+        })
     }
 
     /// The handles of a rule; rule sets that have it in common share them.
@@ -97,5 +124,17 @@ impl RuleMetrics {
                 .inc();
         }
         self.duration.observe(seconds);
+    }
+}
+
+/// `0` stands for a client that went away before it could be answered.
+pub(super) const fn class_word(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        5 => "5xx",
+        _ => "none",
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use http::{HeaderValue, Method};
 
-use super::client_addr::address_text;
+use super::forwarded::address_text;
 use crate::authz::DecisionSource;
 use crate::clock::Now;
 use crate::telemetry::Sink;

@@ -6,9 +6,9 @@ use http::uri::PathAndQuery;
 use pingora::prelude::Error;
 use pingora_proxy::Session;
 
-use super::Proxy;
 use super::access_log::{Line, decision_word};
 use super::context::{Context, Outcome};
+use super::{Proxy, status_sent};
 use crate::authz::DecisionSource;
 use crate::edge::{Connection, Overdue};
 use crate::gate::{Admission, Reason};
@@ -17,13 +17,26 @@ use crate::telemetry::Sink;
 use crate::upstream;
 
 impl Proxy {
+    /// Counts and tells a request that is over.
+    pub(super) fn account(&self, session: &Session, error: Option<&Error>, ctx: &Context) {
+        let took = self.clock.since(ctx.started);
+        let status = status_sent(session).map_or(0, |status| status.as_u16());
+        self.observe(ctx, status, took);
+        if let Some(sink) = &self.access_log {
+            self.log(session, error, ctx, (status, took), sink);
+        }
+    }
+
     /// Counts a finished request.
-    pub(super) fn observe(&self, ctx: &Context, status: u16, took: Duration) {
-        let rule = match &ctx.outcome {
-            Outcome::Admitted { admission, .. } => Some(admission.rule()),
-            Outcome::Rejected(rejection) => rejection.rule.as_ref(),
-            Outcome::Local | Outcome::Undecided => None,
+    fn observe(&self, ctx: &Context, status: u16, took: Duration) {
+        let (rule, reason) = match &ctx.outcome {
+            Outcome::Admitted { admission, failure } => (Some(admission.rule()), *failure),
+            Outcome::Rejected(rejection) => (rejection.rule.as_ref(), Some(rejection.reason)),
+            Outcome::Local | Outcome::Undecided => (None, None),
         };
+        if let Some(reason) = reason {
+            self.metrics.reject(rule.map(|rule| rule.id()), reason.word());
+        }
         match rule {
             Some(rule) => rule.metrics.observe(status, took.as_secs_f64()),
             None => self.metrics.count_unruled(status),
@@ -36,7 +49,7 @@ impl Proxy {
     }
 
     /// Writes its line.
-    pub(super) fn log(
+    fn log(
         &self,
         session: &Session,
         error: Option<&Error>,

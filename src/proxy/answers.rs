@@ -16,8 +16,11 @@ use super::access_log::decision_word;
 use super::context::Context;
 use super::headers::X_REQUEST_ID;
 use super::keepalive::admit_losses;
-use super::{Proxy, limit_headers};
+use super::parts::take_response;
+use super::upgrade::is_websocket_handshake;
+use super::{Proxy, connection, limit_headers};
 use crate::authz::DecisionSource;
+use crate::edge::Awaited;
 
 /// Request id, five headers of limits, four of CORS.
 const ADDED: usize = 10;
@@ -186,16 +189,39 @@ fn is_for_everybody(name: &str) -> bool {
 }
 
 impl Proxy {
+    /// The head of an answer has come, an interim one too.
+    pub(super) fn edit_response(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        ctx.attempts.hear();
+        let is_handshake = is_websocket_handshake(session.req_header());
+        let is_body_done = session.as_downstream_mut().is_body_done();
+        let connection = connection(session)?;
+        match response.status {
+            StatusCode::SWITCHING_PROTOCOLS if is_handshake => {
+                connection.awaits(Awaited::Tunnel);
+                self.end_with_token(session, connection, ctx);
+            }
+            StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(Error::new(ErrorType::InvalidHTTPHeader).into_up());
+            }
+            StatusCode::CONTINUE if !is_body_done => connection.awaits(Awaited::Body),
+            _ => connection.progresses(),
+        }
+        self.pass_on(session, response, ctx)
+    }
+
     /// Makes the upstream's answer one of ours, and adds what ours have.
-    pub(super) fn pass_on(
+    fn pass_on(
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &Context,
     ) -> pingora::Result<()> {
-        // Through Parts for the reason that headers.rs gives.
-        let (empty, ()) = http::Response::new(()).into_parts();
-        let mut parts: Parts = std::mem::replace(response, ResponseHeader::from(empty)).into();
+        let mut parts = take_response(response);
         let client = session.req_header().version;
         make_ours(&mut parts, client).map_err(|fault| {
             Error::because(ErrorType::InvalidHTTPHeader, "an answer", fault).into_up()

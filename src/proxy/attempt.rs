@@ -1,13 +1,16 @@
 //! One attempt at the upstream, and whether there is another.
 
+use pingora::http::RequestHeader;
 use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
 use pingora_proxy::Session;
 
 use super::account::describe;
 use super::context::Context;
+use super::headers::{Forwarding, Host};
 use super::upgrade::is_websocket_handshake;
 use super::{Proxy, connection, our_fault};
 use crate::edge::Awaited;
+use crate::upstream::HostHeader;
 
 impl Proxy {
     /// Whom to connect to, and how long anybody may be silent from here on.
@@ -52,6 +55,33 @@ impl Proxy {
         self.upstream(ctx).is_some_and(|upstream| {
             upstream.miss(peer, (error, &cause), &mut ctx.attempts, self.clock.now())
         })
+    }
+
+    /// Makes the request what this upstream gets to see.
+    pub(super) fn edit_request(
+        &self,
+        session: &Session,
+        request: &mut RequestHeader,
+        ctx: &Context,
+    ) -> pingora::Result<()> {
+        let (Some(admission), Some(upstream)) = (ctx.admission(), self.upstream(ctx)) else {
+            return Err(our_fault());
+        };
+        let forwarding = Forwarding {
+            admission,
+            peer: ctx.peer,
+            is_trusted_peer: ctx.is_trusted_peer,
+            request_id: &ctx.request_id,
+            rewritten: ctx.rewritten.as_ref(),
+            host: match &upstream.settings.host {
+                HostHeader::Client => Host::IfMissing(&upstream.settings.authority),
+                HostHeader::Fixed { host, scheme } => Host::Fixed { host, scheme: *scheme },
+            },
+            forward_credentials: upstream.settings.forward_credentials,
+            is_handshake: is_websocket_handshake(session.req_header()),
+        };
+        self.headers.apply(request, &forwarding);
+        Ok(())
     }
 }
 

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use compact_str::{CompactString, ToCompactString};
 use http::HeaderMap;
 use ipnet::IpNet;
 
+use super::forwarded::readable_end;
 use super::headers::names::Names;
 use crate::rules::KnownHosts;
 
@@ -109,21 +109,6 @@ impl ClientAddresses {
     }
 }
 
-/// The entries of a comma list behind the last one that is not printable ASCII, and whether that is
-/// all of it.
-pub(super) fn readable_end(list: &[u8]) -> (&str, bool) {
-    let is_odd = |byte: &u8| !matches!(byte, b' '..=b'~' | b'\t');
-    let (end, is_whole) = match list.iter().rposition(is_odd) {
-        None => (list, true),
-        Some(odd) => {
-            let rest = list.get(odd..).unwrap_or_default();
-            let comma = rest.iter().position(|byte| *byte == b',');
-            (comma.and_then(|at| rest.get(at + 1..)).unwrap_or_default(), false)
-        }
-    };
-    (std::str::from_utf8(end).unwrap_or_default().trim_start(), is_whole)
-}
-
 /// An address, with a port or in brackets as some proxies write it.
 fn parse_entry(entry: &str) -> Option<IpAddr> {
     let addr = entry
@@ -132,32 +117,6 @@ fn parse_entry(entry: &str) -> Option<IpAddr> {
         .or_else(|_| entry.trim_start_matches('[').trim_end_matches(']').parse())
         .ok()?;
     Some(addr.to_canonical())
-}
-
-/// `addr` as text, without the detour through the formatter that its `Display` takes.
-pub(super) fn address_text(addr: IpAddr) -> CompactString {
-    let IpAddr::V4(v4) = addr else { return addr.to_compact_string() };
-    let mut text = [0; "255.255.255.255".len()];
-    let mut length = 0;
-    let mut push = |byte: u8| {
-        if let Some(place) = text.get_mut(length) {
-            *place = byte;
-            length += 1;
-        }
-    };
-    for (index, octet) in v4.octets().into_iter().enumerate() {
-        if index > 0 {
-            push(b'.');
-        }
-        if octet >= 100 {
-            push(b'0' + octet / 100);
-        }
-        if octet >= 10 {
-            push(b'0' + octet / 10 % 10);
-        }
-        push(b'0' + octet % 10);
-    }
-    CompactString::from_utf8(text.get(..length).unwrap_or_default()).unwrap_or_default()
 }
 
 /// Loopback, RFC 1918, link-local, shared (RFC 6598) and unique local addresses.

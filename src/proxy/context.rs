@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use http::uri::PathAndQuery;
-use prometheus::IntGauge;
 
-use super::credentials::Carried;
+use super::carried::Carried;
 use crate::authn::credentials::Sender;
 use crate::clock::Now;
 use crate::gate::{Admission, Rejection};
+use crate::underway::{Guard, Underway};
 use crate::upstream::Attempts;
 
 /// One request.
@@ -44,7 +44,7 @@ pub struct Context {
     /// Body bytes seen so far.
     pub body_bytes: u64,
     /// Counted while it lasts.
-    _in_flight: InFlight,
+    _in_flight: Guard,
 }
 
 /// How a request went.
@@ -66,7 +66,7 @@ pub enum Outcome {
 
 impl Context {
     /// A request whose headers have just been read.
-    pub fn new(started: Now, in_flight: &Arc<IntGauge>) -> Self {
+    pub fn new(started: Now, in_flight: &Arc<Underway>) -> Self {
         Self {
             started,
             request_id: HeaderValue::from_static("-"),
@@ -82,7 +82,7 @@ impl Context {
             is_answered: false,
             attempts: Attempts::default(),
             body_bytes: 0,
-            _in_flight: InFlight::enter(in_flight),
+            _in_flight: in_flight.begin(),
         }
     }
 
@@ -92,21 +92,5 @@ impl Context {
             Outcome::Admitted { admission, .. } => Some(admission),
             Outcome::Undecided | Outcome::Local | Outcome::Rejected(_) => None,
         }
-    }
-}
-
-/// Leaves the count when the request ends, however it ends.
-struct InFlight(Arc<IntGauge>);
-
-impl InFlight {
-    fn enter(gauge: &Arc<IntGauge>) -> Self {
-        gauge.inc();
-        Self(Arc::clone(gauge))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }

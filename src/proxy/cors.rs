@@ -1,6 +1,8 @@
 //! Cross-origin requests (the Fetch standard): preflights, and the headers that let scripts read.
 
 mod origins;
+#[cfg(test)]
+mod tests;
 
 pub use origins::{Origin, OriginError, Origins};
 
@@ -126,6 +128,3 @@ pub fn add_vary_origin(response: &mut HeaderMap) {
         response.append(VARY, HeaderValue::from_static("Origin"));
     }
 }
-
-#[cfg(test)]
-mod tests;

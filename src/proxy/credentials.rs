@@ -1,18 +1,19 @@
-//! Tokens that come elsewhere than in Authorization: whether a cookie counts, what is left of the
-//! request when its token is taken out, and what the answer owes to the place where it was.
+//! Tokens that come elsewhere than in Authorization: whether a cookie counts, and what is left of the
+//! request when its token is taken out.
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, ORIGIN, REFERRER_POLICY, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{AUTHORIZATION, ORIGIN};
 use http::uri::{InvalidUri, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use pingora::http::RequestHeader;
 use pingora::prelude::{ErrorType, OrErr};
 use pingora_proxy::Session;
 
 use super::Proxy;
 use super::context::Context;
-use super::headers::{self, take_parts};
+use super::forwarded::scheme;
+use super::parts::take_request;
 use super::upgrade::is_websocket_handshake;
 use crate::authn::Credentials;
 use crate::authn::credentials::Sender;
@@ -22,13 +23,6 @@ use crate::rules::Target;
 /// What is wrong with a handshake that no browser could complete.
 pub(super) const TOKEN_ALONE: &str = "beside the subprotocol that carries the token, offer one that \
      the answer can name: browsers fail a handshake whose answer names none of those offered";
-
-/// What the answer to a request owes to the place of its token.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Carried {
-    in_query: bool,
-    companion: bool,
-}
 
 impl Proxy {
     /// What is known of the sender of a request, so far as tokens are concerned.
@@ -60,7 +54,7 @@ impl Proxy {
             return Ok(());
         }
         let passed_on = self.token_to_pass_on(request, ctx);
-        let mut parts = take_parts(request);
+        let mut parts = take_request(request);
         ctx.carried.companion = self.credentials.take_out(&mut parts.headers).companion;
         if let Some(value) = passed_on {
             parts.headers.insert(AUTHORIZATION, value);
@@ -105,25 +99,6 @@ impl Proxy {
     }
 }
 
-impl Carried {
-    /// Writes into an upstream's answer what the request's token asks for.
-    pub(super) fn mark(self, credentials: &Credentials, answer: &mut http::response::Parts) {
-        let headers = &mut answer.headers;
-        if self.companion
-            && answer.status == StatusCode::SWITCHING_PROTOCOLS
-            && headers.get(SEC_WEBSOCKET_PROTOCOL).is_none_or(HeaderValue::is_empty)
-        {
-            let companion = credentials.companion().header().clone();
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, companion);
-        }
-        if self.in_query {
-            // The address of this answer opens what its token opens.
-            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-            make_private(headers);
-        }
-    }
-}
-
 /// Whether a page of ours, or one that may read our answers, made the browser send the request.
 fn has_known_origin(headers: &HeaderMap, target: &Target<'_>, ctx: &Context) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
@@ -132,7 +107,7 @@ fn has_known_origin(headers: &HeaderMap, target: &Target<'_>, ctx: &Context) -> 
     if ctx.origin.as_ref() == Some(origin) {
         return true;
     }
-    let scheme = headers::scheme(headers, ctx.is_trusted_peer);
+    let scheme = scheme(headers, ctx.is_trusted_peer);
     origin.to_str().is_ok_and(|origin| target.is_of_origin(scheme, origin))
 }
 
@@ -145,46 +120,4 @@ fn without_token(
         (path, "") => PathAndQuery::try_from(path),
         (path, rest) => PathAndQuery::try_from(format!("{path}?{rest}")),
     })
-}
-
-/// Keeps shared caches from storing an answer; what else the application says of caches stands.
-fn make_private(headers: &mut HeaderMap) {
-    let mut value = String::from("private");
-    let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
-    for directive in lines.flat_map(|line| line.split(',')).map(str::trim) {
-        let name = directive.split('=').next().unwrap_or_default();
-        let is_for_shared_caches =
-            ["private", "public", "s-maxage"].iter().any(|one| name.eq_ignore_ascii_case(one));
-        if !directive.is_empty() && !is_for_shared_caches {
-            value.push_str(", ");
-            value.push_str(directive);
-        }
-    }
-    let value = HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("private"));
-    headers.insert(CACHE_CONTROL, value);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_private_and_otherwise_as_cacheable_as_it_was() {
-        let cases: [(&[&str], &str); 6] = [
-            (&[], "private"),
-            (&["no-store"], "private, no-store"),
-            (&["public, max-age=60"], "private, max-age=60"),
-            (&["s-maxage=9, Private", "no-cache"], "private, no-cache"),
-            (&["max-age=60 ,, immutable"], "private, max-age=60, immutable"),
-            (&["\u{e4}"], "private"),
-        ];
-        for (lines, expected) in cases {
-            let value = |line: &&str| HeaderValue::from_bytes(line.as_bytes()).unwrap();
-            let mut headers: HeaderMap =
-                lines.iter().map(|line| (CACHE_CONTROL, value(line))).collect();
-            make_private(&mut headers);
-            let left: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
-            assert_eq!(left, [expected], "{lines:?}");
-        }
-    }
 }

@@ -1,19 +1,16 @@
 //! What the upstream gets to see: the client's headers without what it may not say, and ours.
-//!
-//! Edits go through `http::request::Parts`, which skips Pingora's second map for the case of header
-//! names; it costs a third of `insert_header`.
 
 pub mod names;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use compact_str::CompactString;
 use http::header::{CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
 use http::{HeaderMap, HeaderValue, Uri, Version};
 use pingora::http::RequestHeader;
 
-use super::client_addr::{address_text, readable_end};
+use super::forwarded::Way;
+use super::parts::take_request;
 use crate::gate::Admission;
 use names::{Names, Passage};
 
@@ -21,9 +18,6 @@ use names::{Names, Passage};
 pub const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 /// `X-Request-ID`
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// How many headers an upstream gets from us at most, claims aside.
 const ADDED: usize = 8;
@@ -36,8 +30,8 @@ pub struct HeaderPolicy {
     name: Box<str>,
 }
 
-/// What is known of the request that the upstream is told.
-pub struct Told<'a> {
+/// What is known of the request that the upstream is forwarding.
+pub struct Forwarding<'a> {
     /// The permit.
     pub admission: &'a Admission,
     /// The address at the other end of the connection.
@@ -50,8 +44,6 @@ pub struct Told<'a> {
     pub rewritten: Option<&'a http::uri::PathAndQuery>,
     /// What goes into Host.
     pub host: Host<'a>,
-    /// The scheme that the upstream is told, when it is fixed.
-    pub scheme: Option<&'static str>,
     /// Whether the client's credentials go along.
     pub forward_credentials: bool,
     /// Whether a WebSocket is asked for; no other upgrade is passed on.
@@ -62,7 +54,12 @@ pub struct Told<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum Host<'a> {
     /// Always this.
-    Fixed(&'a HeaderValue),
+    Fixed {
+        /// Host, with its port where it is not the scheme's own.
+        host: &'a HeaderValue,
+        /// The scheme that the upstream is told, when it is fixed too.
+        scheme: Option<&'static str>,
+    },
     /// This, if the client sent none (HTTP/1.0).
     IfMissing(&'a HeaderValue),
 }
@@ -84,15 +81,16 @@ impl HeaderPolicy {
     }
 
     /// Rewrites `request` for the upstream.
-    pub fn apply(&self, request: &mut RequestHeader, told: &Told<'_>) {
-        let mut parts = take_parts(request);
+    pub fn apply(&self, request: &mut RequestHeader, forwarding: &Forwarding<'_>) {
+        let mut parts = take_request(request);
         // Growing once is cheaper than growing while one header after the other is added.
         parts.headers.reserve(ADDED);
-        let forwarded = Forwarded::of(&parts.headers, told);
-        self.clean(&mut parts.headers, told);
-        forwarded.write(&mut parts.headers, told);
-        match told.host {
-            Host::Fixed(host) => {
+        let mut way = Way::of(&parts.headers, forwarding.is_trusted_peer);
+        self.clean(&mut parts.headers, forwarding);
+        match forwarding.host {
+            // ZITADEL makes links of what it is told, and the client's word must not get into them.
+            Host::Fixed { host, scheme } => {
+                way.goes_by(host, scheme);
                 parts.headers.insert(HOST, host.clone());
             }
             // Pingora makes HTTP/1.1 of everything, and that has a Host.
@@ -101,26 +99,29 @@ impl HeaderPolicy {
             }
             Host::IfMissing(_) => {}
         }
-        if let Some(target) = told.rewritten {
+        way.write(&mut parts.headers, forwarding.peer);
+        if let Some(target) = forwarding.rewritten {
             parts.uri = Uri::from(target.clone());
         }
-        if let Some(caller) = told.admission.caller() {
+        if let Some(caller) = forwarding.admission.caller() {
             parts.headers.insert(X_USER_ID, caller.principal.id_header().clone());
             for (name, value) in caller.principal.claim_headers() {
                 parts.headers.insert(name.clone(), value.clone());
             }
         }
-        parts.headers.insert(X_REQUEST_ID, told.request_id.clone());
+        parts.headers.insert(X_REQUEST_ID, forwarding.request_id.clone());
         parts.headers.append(VIA, self.via.clone());
         *request = RequestHeader::from(parts);
     }
 
-    fn clean(&self, headers: &mut HeaderMap, told: &Told<'_>) {
+    fn clean(&self, headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
         let passes = |name: &HeaderName| match self.names.passage(name.as_str()) {
             Passage::Free => true,
-            Passage::FromProxies => told.is_trusted_peer,
-            Passage::WithCredentials => told.forward_credentials,
-            Passage::FromProxiesWithCredentials => told.is_trusted_peer && told.forward_credentials,
+            Passage::FromProxies => forwarding.is_trusted_peer,
+            Passage::WithCredentials => forwarding.forward_credentials,
+            Passage::FromProxiesWithCredentials => {
+                forwarding.is_trusted_peer && forwarding.forward_credentials
+            }
             Passage::Never => false,
         };
         let doomed: Vec<HeaderName> =
@@ -128,23 +129,17 @@ impl HeaderPolicy {
         for name in doomed {
             headers.remove(name);
         }
-        if !told.is_handshake && headers.remove(UPGRADE).is_some() {
+        if !forwarding.is_handshake && headers.remove(UPGRADE).is_some() {
             headers.remove(CONNECTION);
         }
     }
 }
 
-/// Takes a header out of its place, without Pingora's second map for the case of names.
-pub(super) fn take_parts(request: &mut RequestHeader) -> http::request::Parts {
-    let (empty, ()) = http::Request::new(()).into_parts();
-    std::mem::replace(request, RequestHeader::from(empty)).into()
-}
-
 /// Writes `host` in place of the client's spelling, and drops the map for the case of names, which
 /// would be copied for the upstream: names are in lower case from here on. Only for a target that has
 /// been parsed, since bytes that are not UTF-8 are dropped too.
-pub fn make_canonical(request: &mut RequestHeader, host: Option<HeaderValue>) {
-    let mut parts = take_parts(request);
+pub fn settle_head(request: &mut RequestHeader, host: Option<HeaderValue>) {
+    let mut parts = take_request(request);
     if let Some(host) = host {
         parts.headers.insert(HOST, host);
     }
@@ -153,66 +148,6 @@ pub fn make_canonical(request: &mut RequestHeader, host: Option<HeaderValue>) {
         parts.headers.remove(EXPECT);
     }
     *request = RequestHeader::from(parts);
-}
-
-/// What the upstream is told of the way that a request has come.
-struct Forwarded {
-    chain: CompactString,
-    proto: &'static str,
-    host: Option<HeaderValue>,
-}
-
-impl Forwarded {
-    /// Reads what our own proxies say; whatever anybody else says is an invention.
-    fn of(headers: &HeaderMap, told: &Told<'_>) -> Self {
-        let mut chain = CompactString::default();
-        let mut host = None;
-        if told.is_trusted_peer {
-            for value in headers.get_all(X_FORWARDED_FOR) {
-                let (text, is_whole) = readable_end(value.as_bytes());
-                if !is_whole {
-                    chain.clear();
-                }
-                if !text.is_empty() {
-                    chain.push_str(text);
-                    chain.push_str(", ");
-                }
-            }
-            host = headers.get_all(X_FORWARDED_HOST).iter().next_back();
-        }
-        Self {
-            chain,
-            proto: scheme(headers, told.is_trusted_peer),
-            host: host.or_else(|| headers.get(HOST)).cloned(),
-        }
-    }
-
-    /// An upstream with a Host of its own is told that host and its scheme: ZITADEL makes links of
-    /// what it is told, and the client's word must not get into them.
-    fn write(mut self, headers: &mut HeaderMap, told: &Told<'_>) {
-        self.chain.push_str(&address_text(told.peer));
-        if let Ok(value) = HeaderValue::from_str(&self.chain) {
-            headers.insert(X_FORWARDED_FOR, value);
-        }
-        if let Host::Fixed(host) = told.host {
-            self.host = Some(host.clone());
-        }
-        if let Some(host) = self.host {
-            headers.insert(X_FORWARDED_HOST, host);
-        }
-        let proto = told.scheme.unwrap_or(self.proto);
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-    }
-}
-
-/// By which the client has reached the first of our proxies, or this gateway.
-pub(super) fn scheme(headers: &HeaderMap, is_trusted_peer: bool) -> &'static str {
-    // Of several lines the last one is the nearest proxy's.
-    let told = headers.get_all(X_FORWARDED_PROTO).iter().next_back();
-    match told.filter(|_| is_trusted_peer).map(HeaderValue::as_bytes) {
-        Some(b"https") => "https",
-        _ => "http",
-    }
 }
 
 #[cfg(test)]

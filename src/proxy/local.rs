@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use super::Proxy;
 use super::respond::Reply;
 use crate::gate::{Client, Reason, Rejection};
+use crate::metrics::EXPOSITION;
 
 /// The answer of a local endpoint, if `path` is one.
 pub(super) fn answer(
@@ -43,7 +44,7 @@ fn metrics(proxy: &Proxy, client: Client) -> Result<Reply, Rejection> {
 
 fn exposition(proxy: &Proxy) -> Reply {
     match proxy.metrics.render() {
-        Ok(text) => Reply::new(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
+        Ok(text) => Reply::new(StatusCode::OK, EXPOSITION, text),
         Err(_) => Reply::empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }

@@ -1,4 +1,4 @@
-//! From headers to verdict: one request looked at, in the order of design's life of a request.
+//! From headers to verdict: one request looked at, in the order in which `lib.rs` tells it.
 
 use http::StatusCode;
 use pingora::http::RequestHeader;
@@ -6,41 +6,47 @@ use pingora_proxy::Session;
 
 use super::context::{Context, Outcome};
 use super::credentials::TOKEN_ALONE;
-use super::headers::X_REQUEST_ID;
-use super::respond::{self, Reply};
-use super::{Proxy, cors, framing, limit_headers, local, request_id};
+use super::headers::settle_head;
+use super::respond::Reply;
+use super::{Proxy, cors, framing, local, request_id};
 use crate::edge::ip_of;
-use crate::gate::rejection::Advice;
-use crate::gate::{Client, Reason, Rejection, Request, Standings};
-use crate::metrics::NO_RULE;
+use crate::gate::{Client, Reason, Rejection, Request};
 use crate::rules::{RawTarget, Target, TargetError};
 
 /// What becomes of a request that has been looked at.
-pub(super) enum Verdict {
+enum Verdict {
     Proxy,
     Reply(Reply),
 }
 
 impl Proxy {
-    /// Looks at a request: answers, refuses or admits it.
-    pub(super) async fn receive(&self, session: &Session, ctx: &mut Context) -> Verdict {
-        let header = session.req_header();
-        ctx.peer = ip_of(session.client_addr());
-        ctx.is_trusted_peer = self.clients.trusts(ctx.peer);
-        ctx.request_id =
-            request_id::find_or_make(&header.headers, ctx.is_trusted_peer, ctx.started);
-        ctx.origin = self.cors.allowed_origin(&header.headers);
-        ctx.client = self.clients.find(ctx.peer, &header.headers);
-        let host = header.headers.get(http::header::HOST);
-        if let Err(reason) = framing::check(session, host.is_some(), &self.limits) {
-            let rejection = match reason {
-                Reason::MethodNotAllowed => Rejection::method(framing::ORDINARY_METHODS),
-                reason => Rejection::early(reason),
-            };
-            return self.reject(rejection, ctx);
+    /// Whether the request has been answered, so that there is nothing to proxy.
+    pub(super) async fn judge(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        self.watch(session)?;
+        match self.receive(session, ctx).await {
+            Verdict::Proxy => {
+                settle_head(session.req_header_mut(), ctx.host.take());
+                self.take_token_out(session.req_header_mut(), ctx)?;
+                Ok(false)
+            }
+            Verdict::Reply(reply) => {
+                self.answer(session, ctx, reply).await?;
+                Ok(true)
+            }
         }
-        if self.headers.is_loop(&header.headers) {
-            return self.reject(Rejection::early(Reason::Loop), ctx);
+    }
+
+    /// Looks at a request: answers, refuses or admits it.
+    async fn receive(&self, session: &Session, ctx: &mut Context) -> Verdict {
+        let header = session.req_header();
+        self.meet(session, ctx);
+        let host = header.headers.get(http::header::HOST);
+        if let Err(rejection) = self.check_message(session, host.is_some()) {
+            return self.reject(rejection, ctx);
         }
         let target = match self.parse_target(header, host) {
             Ok(target) => target,
@@ -92,6 +98,28 @@ impl Proxy {
         }
     }
 
+    /// Who is at the other end, and what the request is called.
+    fn meet(&self, session: &Session, ctx: &mut Context) {
+        let headers = &session.req_header().headers;
+        ctx.peer = ip_of(session.client_addr());
+        ctx.is_trusted_peer = self.clients.trusts(ctx.peer);
+        ctx.request_id = request_id::find_or_make(headers, ctx.is_trusted_peer, ctx.started);
+        ctx.origin = self.cors.allowed_origin(headers);
+        ctx.client = self.clients.find(ctx.peer, headers);
+    }
+
+    /// Whether the message has one reading, and has not been here before.
+    fn check_message(&self, session: &Session, has_host: bool) -> Result<(), Rejection> {
+        framing::check(session, has_host, &self.limits).map_err(|reason| match reason {
+            Reason::MethodNotAllowed => Rejection::method(framing::ORDINARY_METHODS),
+            reason => Rejection::early(reason),
+        })?;
+        if self.headers.is_loop(&session.req_header().headers) {
+            return Err(Rejection::early(Reason::Loop));
+        }
+        Ok(())
+    }
+
     fn parse_target<'r>(
         &self,
         header: &'r RequestHeader,
@@ -134,37 +162,7 @@ impl Proxy {
 
     fn reject(&self, rejection: Rejection, ctx: &mut Context) -> Verdict {
         let reply = self.problem(rejection.reason, &rejection.advice, &rejection.standings, ctx);
-        let rule = rejection.rule.as_ref().map_or(NO_RULE, |rule| rule.id());
-        self.metrics.count_rejection(rule, rejection.reason.word());
         ctx.outcome = Outcome::Rejected(Box::new(rejection));
         Verdict::Reply(reply)
-    }
-
-    /// The problem document of a refusal, with the headers that tell how limits stand.
-    pub(super) fn problem(
-        &self,
-        reason: Reason,
-        advice: &Advice,
-        standings: &Standings,
-        ctx: &Context,
-    ) -> Reply {
-        let mut reply = Reply::problem(reason, advice, &ctx.request_id);
-        limit_headers::write(&self.limiter, standings, &mut reply.headers);
-        reply
-    }
-
-    /// Writes an answer of our own with the headers that all of them carry.
-    pub(super) async fn answer(
-        &self,
-        session: &mut Session,
-        ctx: &Context,
-        mut reply: Reply,
-    ) -> pingora::Result<()> {
-        respond::secure(&mut reply.headers);
-        self.cors.apply(ctx.origin.as_ref(), &mut reply.headers);
-        cors::add_vary_origin(&mut reply.headers);
-        reply.headers.insert(X_REQUEST_ID, ctx.request_id.clone());
-        // Whatever goes wrong is the client's end of the line.
-        respond::write(session, reply).await.map_err(pingora::Error::into_down)
     }
 }

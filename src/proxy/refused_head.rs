@@ -7,11 +7,11 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{HeaderValue, Method};
-use pingora::http::ResponseHeader;
 use pingora::protocols::http::date::get_cached_date;
 
 use super::access_log::Line;
 use super::headers::X_REQUEST_ID;
+use super::parts::response_of;
 use super::respond::{self, Reply};
 use super::{Proxy, cors, framing, request_id};
 use crate::clock::SharedClock;
@@ -43,7 +43,7 @@ impl RefuseHeads for HeadRefusals {
         let id = request_id::make(now);
         let reply = reply(reason, &id);
         let status = reply.status.as_u16();
-        self.metrics.count_rejection(NO_RULE, reason.word());
+        self.metrics.reject(None, reason.word());
         self.metrics.count_unruled(status);
         if let Some(sink) = &self.access_log {
             let line = Line {
@@ -108,9 +108,7 @@ fn reply(reason: Reason, request_id: &HeaderValue) -> Reply {
 fn written(reply: Reply) -> Bytes {
     let mut bytes = BytesMut::with_capacity(1024);
     bytes.put_slice(format!("HTTP/1.1 {}\r\n", reply.status).as_bytes());
-    let (mut parts, ()) = http::Response::new(()).into_parts();
-    parts.headers = reply.headers;
-    ResponseHeader::from(parts).header_to_h1_wire(&mut bytes);
+    response_of(reply.status, reply.headers).header_to_h1_wire(&mut bytes);
     bytes.put_slice(b"\r\n");
     bytes.put_slice(&reply.body);
     bytes.freeze()

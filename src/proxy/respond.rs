@@ -1,17 +1,21 @@
 //! Answers that the gateway makes itself: problem documents (RFC 9457), preflights, local endpoints.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
-use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
-use std::time::Duration;
 
+use super::context::Context;
+use super::headers::X_REQUEST_ID;
 use super::keepalive::admit_losses;
-use crate::gate::Reason;
+use super::parts::response_of;
+use super::{Proxy, cors, limit_headers};
 use crate::gate::rejection::Advice;
+use crate::gate::{Reason, Standings};
 
 /// An unread request body up to this size is read away so that the connection can be kept.
 const MAX_DRAINED: u64 = 64 * 1024;
@@ -60,13 +64,43 @@ impl Reply {
     }
 }
 
+impl Proxy {
+    /// The problem document of a refusal, with the headers that tell how limits stand.
+    pub(super) fn problem(
+        &self,
+        reason: Reason,
+        advice: &Advice,
+        standings: &Standings,
+        ctx: &Context,
+    ) -> Reply {
+        let mut reply = Reply::problem(reason, advice, &ctx.request_id);
+        limit_headers::write(&self.limiter, standings, &mut reply.headers);
+        reply
+    }
+
+    /// Writes an answer of our own with the headers that all of them carry.
+    pub(super) async fn answer(
+        &self,
+        session: &mut Session,
+        ctx: &Context,
+        mut reply: Reply,
+    ) -> pingora::Result<()> {
+        secure(&mut reply.headers);
+        self.cors.apply(ctx.origin.as_ref(), &mut reply.headers);
+        cors::add_vary_origin(&mut reply.headers);
+        reply.headers.insert(X_REQUEST_ID, ctx.request_id.clone());
+        // Whatever goes wrong is the client's end of the line.
+        write(session, reply).await.map_err(pingora::Error::into_down)
+    }
+}
+
 /// The status that goes with a reason.
-pub(super) fn status(reason: Reason) -> StatusCode {
+fn status(reason: Reason) -> StatusCode {
     StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// The body of a refusal (RFC 9457).
-pub(super) fn document(reason: Reason, advice: &Advice, request_id: Option<&str>) -> String {
+fn document(reason: Reason, advice: &Advice, request_id: Option<&str>) -> String {
     let mut document = serde_json::json!({
         "type": format!("urn:auth-gateway:{}", reason.word()),
         "title": reason.title(),
@@ -108,23 +142,18 @@ pub fn secure(headers: &mut HeaderMap) {
 
 /// Writes `reply`; the connection stays open unless the request's body is too long to read away, or
 /// something has come behind it.
-pub async fn write(session: &mut Session, reply: Reply) -> pingora::Result<()> {
+async fn write(session: &mut Session, reply: Reply) -> pingora::Result<()> {
     settle_body(session).await;
     admit_losses(session)?;
-    let mut header = ResponseHeader::build_no_case(reply.status, None)?;
-    let mut parts: http::response::Parts = {
-        let taken = ResponseHeader::build_no_case(reply.status, None)?;
-        std::mem::replace(&mut header, taken).into()
-    };
-    parts.headers = reply.headers;
-    if reply.status != StatusCode::NO_CONTENT {
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
+    let Reply { status, mut headers, body } = reply;
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
-    let header = ResponseHeader::from(parts);
-    let has_body = !reply.body.is_empty();
+    let header = response_of(status, headers);
+    let has_body = !body.is_empty();
     session.write_response_header(Box::new(header), !has_body).await?;
     if has_body {
-        session.write_response_body(Some(reply.body), true).await?;
+        session.write_response_body(Some(body), true).await?;
     }
     Ok(())
 }

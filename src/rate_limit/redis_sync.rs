@@ -66,7 +66,7 @@ impl RedisSync {
         let status = SyncStatus::new(limiter.quotas(), settings.interval(), clock.now());
         let replica = format!("{:016x}", fastrand::u64(..));
         let keyspace = settings.keyspace().clone();
-        let ExchangeMetrics { odd_answers, clock_jumps, clock_ahead } = metrics;
+        let ExchangeMetrics { odd_answers, clock_jumps, clock_ahead, .. } = metrics;
         Self {
             exchange: Exchange::new(keyspace, replica, settings.interval(), odd_answers),
             skew: Skew::new(clock_jumps, clock_ahead),

@@ -60,7 +60,7 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// Modules that anybody may use: they know nothing but the outside world and each other.
-const LEAVES: [&str; 10] = [
+const LEAVES: [&str; 11] = [
     "breaker",
     "clock",
     "finding",
@@ -71,11 +71,12 @@ const LEAVES: [&str; 10] = [
     "secret",
     "span",
     "sweep",
+    "underway",
 ];
 
 #[test]
 fn dependencies_point_one_way() {
-    let allowed: [(&str, &[&str]); 10] = [
+    let allowed: [(&str, &[&str]); 11] = [
         ("rules", &[]),
         ("authn", &[]),
         ("authz", &[]),
@@ -98,7 +99,8 @@ fn dependencies_point_one_way() {
             ],
         ),
         ("reload", &["gate", "rules", "authz", "rate_limit", "readiness"]),
-        ("admin", &["gate", "rules", "readiness", "reload"]),
+        ("status", &["gate", "rules", "authn", "authz", "rate_limit", "readiness"]),
+        ("admin", &["gate", "rules", "reload", "status"]),
     ];
     let imports = imports();
     for (module, may_know) in allowed {
@@ -204,10 +206,9 @@ fn the_engine_knows_no_gateway() {
 }
 
 /// Circles that are being untied: each must still be there, so that the list only gets shorter.
-const KNOWN_CIRCLES: [&[&str]; 6] = [
+const KNOWN_CIRCLES: [&[&str]; 5] = [
     &["src/authn/bearer.rs", "src/authn/credentials.rs"],
     &["src/authn/jwt.rs", "src/authn/keys/jwk.rs"],
-    &["src/proxy/context.rs", "src/proxy/credentials.rs"],
     &["src/rules/build.rs", "src/rules/set.rs", "src/rules/load.rs"],
     &["src/rules/load.rs", "src/rules/set.rs"],
     &["src/rules/set.rs", "src/rules/warning.rs"],
@@ -240,8 +241,7 @@ fn no_files_know_each_other_in_circles() {
 }
 
 /// Files whose order is still to come; each must still need it, so that the list only gets shorter.
-const OUT_OF_ORDER: [&str; 17] = [
-    "src/app.rs",
+const OUT_OF_ORDER: [&str; 12] = [
     "src/authn.rs",
     "src/authn/bearer.rs",
     "src/authn/introspection.rs",
@@ -250,11 +250,7 @@ const OUT_OF_ORDER: [&str; 17] = [
     "src/authn/keys/jwks.rs",
     "src/dev/issuer.rs",
     "src/dev/issuer/endpoints.rs",
-    "src/edge/connection.rs",
-    "src/edge/connection/lease.rs",
     "src/finding.rs",
-    "src/metrics.rs",
-    "src/proxy.rs",
     "src/rules/load.rs",
     "src/rules/warning.rs",
     "src/telemetry.rs",

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pingora::server::ShutdownWatch;
 
 use super::*;
-use crate::app::house::House;
+use crate::app::services::Services;
 use crate::config::testing::environment;
 use crate::config::{self, Overrides, Settings};
 use crate::telemetry::Sink;
@@ -43,8 +43,8 @@ async fn run_until(jobs: Jobs, is_done: impl Fn() -> bool) {
 #[tokio::test(start_paused = true)]
 async fn every_job_survives_a_panic_of_its_own() {
     let settings = settings();
-    let mut house = House::build(&settings, &Sink::default(), None).unwrap();
-    let jobs = house.jobs(&settings).unwrap();
+    let mut services = Services::build(&settings, &Sink::default(), None).unwrap();
+    let jobs = services.jobs(&settings).unwrap();
     let stumbling: Vec<_> = jobs.waiting.lock().drain(..).map(stumbling).collect();
     let names: Vec<_> = stumbling.iter().map(|job| job.name.clone()).collect();
     let mut sorted: Vec<_> = names.iter().map(|name| &**name).collect();

@@ -64,10 +64,10 @@ async fn without_keys_nothing_can_be_verified_and_loading_is_retried_every_secon
     for _ in 0..2 {
         assert_eq!(world.keys.refresh().await, Duration::from_secs(1));
         assert_eq!(world.verify(&P256).await, Err(TokenError::KeysUnavailable));
-        assert!(!world.events.is_ready());
+        assert!(!*world.events.subscribe().borrow());
     }
     world.keys.refresh().await;
-    assert!(world.events.is_ready());
+    assert!(*world.events.subscribe().borrow());
     assert!(world.verify(&P256).await.is_ok());
     assert_eq!(world.source.loads(), 3);
 }
@@ -495,7 +495,7 @@ async fn a_whole_authenticator_loads_over_http_and_becomes_ready() {
     assert_eq!(early.err(), Some(TokenError::KeysUnavailable));
     let (_stop, stopped) = watch::channel(false);
     let running = tokio::spawn(Arc::clone(&authenticator).refresh_loop(stopped));
-    authenticator.subscribe_ready().wait_for(|ready| *ready).await.expect("ready");
+    authenticator.keys_were_loaded().wait_for(|loaded| *loaded).await.expect("ready");
     assert!(authenticator.verify(bearer, clock.now()).await.is_ok());
     running.abort();
 }

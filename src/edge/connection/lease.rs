@@ -13,10 +13,9 @@ use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::super::patience::Overdue;
 use super::frames::Frames;
-use super::{Connection, poll_timer};
 use crate::clock::timer_now;
+use crate::edge::patience::Overdue;
 
 /// Status 1008, a policy is violated.
 const TO_CLIENT: &[u8] = b"\x88\x0f\x03\xf0token expired";
@@ -109,6 +108,21 @@ impl Lease {
         self.gives_up.is_some_and(|end| timer_now() >= end)
     }
 
+    /// Whether the end has been seen to have come.
+    pub(super) fn has_ended(&self) -> bool {
+        self.gives_up.is_some()
+    }
+
+    /// When the end may take no longer, if it has come.
+    pub(super) fn latest_end(&mut self) -> Instant {
+        self.bound(timer_now() + ENDING)
+    }
+
+    /// These bytes are on their way to the upstream.
+    pub(super) fn follow_client(&mut self, bytes: &[u8]) {
+        self.to_upstream.frames.pass(bytes);
+    }
+
     /// Whether the client has been told, and has answered or does not any more.
     fn is_settled(&self) -> bool {
         let has_answered = self.to_upstream.is_followed && self.to_upstream.frames.has_closed();
@@ -116,7 +130,7 @@ impl Lease {
     }
 
     /// Tells the client, as soon as it can be.
-    fn poll_tell_client(
+    pub(super) fn poll_tell_client(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
@@ -132,7 +146,7 @@ impl Lease {
     }
 
     /// Reads what the client says at the end: what is left of a frame goes on, all else is dropped.
-    fn poll_read(
+    pub(super) fn poll_read(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
@@ -168,96 +182,40 @@ impl Lease {
         }
         Poll::Ready(Err(Overdue::Token.into()))
     }
-}
-
-impl Connection {
-    /// The tunnel that begins now ends after `time`. The request's head has so many bytes.
-    pub fn ends_after(&self, time: Duration, head_bytes: usize) {
-        let is_in_step = !self.has_read_beyond(head_bytes);
-        if let Some(lease) = Lease::lasting(time, is_in_step) {
-            self.lease.get_or_init(|| Box::new(lease));
-        }
-    }
-
-    /// Whether it has outlasted its caller's token.
-    pub fn has_expired(&self) -> bool {
-        self.lease.get().is_some_and(|lease| lease.gives_up.is_some())
-    }
-
-    pub(super) fn is_over(&mut self) -> bool {
-        self.lease.get_mut().is_some_and(|lease| lease.is_over())
-    }
-
-    /// These bytes are on their way to the upstream.
-    pub(super) fn follow_client(&mut self, bytes: &[u8]) {
-        if let Some(lease) = self.lease.get_mut() {
-            lease.to_upstream.frames.pass(bytes);
-        }
-    }
-
-    /// As `poll_read`, when the time is over.
-    pub(super) fn poll_read_ending(
+    /// Writes to the client what may still pass, and what it is told.
+    pub(super) fn poll_write(
         &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let Some(lease) = self.lease.get_mut() else { return Poll::Pending };
-        // Whatever the client does not take now is tried again at its next sign of life.
-        if let Poll::Ready(Err(error)) = lease.poll_tell_client(&mut self.stream, cx) {
-            return Poll::Ready(Err(error));
-        }
-        let read = lease.poll_read(&mut self.stream, cx, buf);
-        if read.is_ready() {
-            return read;
-        }
-        let due = lease.bound(timer_now() + ENDING);
-        ready!(poll_timer(&mut self.timer, due, cx));
-        Poll::Ready(Err(Overdue::Token.into()))
-    }
-
-    /// As `poll_write`, on a tunnel that ends with a token.
-    pub(super) fn poll_write_leased(
-        &mut self,
+        stream: &mut Stream,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Some(lease) = self.lease.get_mut() else { return Poll::Pending };
         let mut passes = bytes.len();
-        if lease.is_over() {
-            let told = lease.poll_tell_client(&mut self.stream, cx);
-            let way = &lease.to_client;
-            passes = way.rest_of_frame(bytes);
-            if way.is_over {
-                return self.mind_write(told, cx).map_ok(|()| bytes.len());
+        if self.is_over() {
+            let told = self.poll_tell_client(stream, cx);
+            passes = self.to_client.rest_of_frame(bytes);
+            if self.to_client.is_over {
+                return told.map_ok(|()| bytes.len());
             }
         }
         let bytes = bytes.get(..passes).unwrap_or(bytes);
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = Pin::new(stream).poll_write(cx, bytes);
         if let Poll::Ready(Ok(written)) = &written {
-            lease.to_client.frames.pass(bytes.get(..*written).unwrap_or_default());
+            self.to_client.frames.pass(bytes.get(..*written).unwrap_or_default());
         }
-        self.mind_write(written, cx)
+        written
     }
 
-    /// Before the connection is closed at the end of a lease: a client whose bytes nobody has read
-    /// would be told by a reset, which takes the close frame away from it.
-    pub(super) fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(lease) = self.lease.get_mut() else { return Poll::Ready(()) };
-        if lease.gives_up.is_none() || !lease.to_client.farewell.is_empty() {
+    /// Reads away what the client still says, once it has been told.
+    pub(super) fn poll_settle(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
+        if self.gives_up.is_none() || !self.to_client.farewell.is_empty() {
             return Poll::Ready(());
         }
         let mut scratch = [0; 512];
         // There is nobody left to whom this could go.
-        lease.to_upstream.is_over = true;
-        lease.to_upstream.farewell = &[];
+        self.to_upstream.is_over = true;
+        self.to_upstream.farewell = &[];
         let mut buf = ReadBuf::new(&mut scratch);
-        match lease.poll_read(&mut self.stream, cx, &mut buf) {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => {
-                let due = lease.bound(timer_now() + ENDING);
-                poll_timer(&mut self.timer, due, cx)
-            }
-        }
+        self.poll_read(stream, cx, &mut buf).map(drop)
     }
 }
 

@@ -3,6 +3,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::*;
+use crate::edge::patience::Overdue;
+use crate::edge::refused::RefusedHead;
 
 /// What clients are told whose heads are refused.
 const REFUSED: &str = "HTTP/1.1 418 Refused";

@@ -1,8 +1,9 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::super::super::patience::Awaited;
-use super::super::tests::{connect, secs};
 use super::*;
+use crate::edge::connection::Connection;
+use crate::edge::connection::tests::{connect, secs};
+use crate::edge::patience::Awaited;
 
 const HEAD: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 /// A client's answer to a close frame.

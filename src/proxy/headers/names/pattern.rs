@@ -2,7 +2,8 @@
 
 use http::HeaderName;
 
-use super::{Kind, listed};
+use super::kind::Kind;
+use super::list::listed;
 
 /// Why a name cannot be stripped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

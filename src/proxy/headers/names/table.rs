@@ -1,6 +1,7 @@
 //! Entries by how they begin, so that most names are known for none of them by their first letters.
 
-use super::{Kind, NamePattern};
+use super::kind::Kind;
+use super::pattern::NamePattern;
 
 /// One for each pair of letters that names begin with, and as many for what follows `x-`.
 const PLACES: usize = 2 * LETTERS * LETTERS;

@@ -1,18 +1,17 @@
 //! The parts of a running gateway, and which of them each service needs.
 
+mod background;
+
 use std::sync::Arc;
 
 use fga_engine::{Engine, Store};
 
-use super::StartError;
 use super::drain::Drain;
-use super::gauges::Gauges;
-use super::jobs::{Jobs, Shutdown};
-use super::memories::Memories;
-use crate::admin::{Admin, Parts};
+use super::start_error::StartError;
+use crate::admin::Admin;
 use crate::authn::{Audiences, Authenticator, TokenCache};
 use crate::authz::client::OpenFga;
-use crate::authz::model::{ModelRefresh, ModelWatch};
+use crate::authz::model::ModelWatch;
 use crate::authz::{Authorizer, Decider};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Embedded, Limits, Settings};
@@ -23,10 +22,11 @@ use crate::proxy::Proxy;
 use crate::proxy::client_addr::ClientAddresses;
 use crate::proxy::headers::HeaderPolicy;
 use crate::proxy::headers::names::{NamePattern, Names};
-use crate::rate_limit::{Limiter, RedisSync, SyncStatus, sweep_until_shutdown};
+use crate::rate_limit::{Limiter, RedisSync, SyncStatus};
 use crate::readiness::Readiness;
 use crate::reload::{self, Reload, ReloadError, Vocabulary};
 use crate::rules::RuleFile;
+use crate::status::Status;
 use crate::telemetry::{self, Sink};
 use crate::upstream::Upstream;
 
@@ -82,7 +82,7 @@ impl Core {
 }
 
 /// Everything that lives as long as the process.
-pub(super) struct House {
+pub(super) struct Services {
     clock: SharedClock,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
@@ -99,7 +99,7 @@ pub(super) struct House {
     sync_status: Option<Arc<SyncStatus>>,
 }
 
-impl House {
+impl Services {
     pub(super) fn build(
         settings: &Settings,
         sink: &Sink,
@@ -110,21 +110,15 @@ impl House {
         let (content, policy) = core.load_rules(&file)?;
         let Core { clock, metrics, authenticator, limiter, limits, vocabulary } = core;
         sink.count_dropped(metrics.log_lines_dropped.clone());
-        let model = Arc::new(ModelWatch::default());
         let store = match (store, &settings.embedded) {
             (None, Some(embedded)) => Some(load_store(&Engine::default(), embedded)?),
             (store, _) => store,
         };
-        let decider = match &store {
-            Some(store) => Decider::Embedded(Arc::clone(store)),
-            None => Decider::Remote(Arc::new(OpenFga::new(settings.openfga.client.clone())?)),
-        };
-        if let Some(store) = &store {
-            pin_latest(&model, store);
-        }
+        let is_embedded = store.is_some();
+        let model = Arc::new(ModelWatch::default());
         let authorizer = Arc::new(Authorizer::new(
             &settings.openfga.authz,
-            decider,
+            decider(settings, store, &model)?,
             Arc::clone(&model),
             Arc::clone(&clock),
             metrics.checks.clone(),
@@ -152,11 +146,7 @@ impl House {
             RedisSync::new(redis, limiter, clock, metrics.exchange.clone())
         });
         let sync_status = redis.as_ref().map(RedisSync::status);
-        let upstreams = settings.upstreams.iter().map(|(_, upstream)| {
-            let failures = metrics.connect_failures(&upstream.name);
-            Arc::new(Upstream::new(upstream.clone(), failures))
-        });
-        let upstreams = upstreams.collect();
+        let upstreams = upstreams(settings, &metrics);
         Ok(Self {
             clock,
             metrics,
@@ -164,7 +154,7 @@ impl House {
             authenticator,
             limiter,
             model,
-            is_embedded: store.is_some(),
+            is_embedded,
             authorizer,
             gate,
             reload,
@@ -182,66 +172,6 @@ impl House {
     /// Panics of this process are counted in its metrics.
     pub(super) fn count_panics(&self) {
         telemetry::count_panics(self.metrics.panics.clone());
-    }
-
-    /// What runs beside the requests.
-    pub(super) fn jobs(&mut self, settings: &Settings) -> Result<Jobs, StartError> {
-        let jobs = Jobs::new(Arc::clone(&self.metrics));
-        let authenticator = Arc::clone(&self.authenticator);
-        jobs.add("key_refresh", move |stop| Arc::clone(&authenticator).refresh_loop(stop));
-        let (authenticator, readiness) = (self.authenticator.clone(), self.readiness.clone());
-        jobs.add("key_watch", move |stop| {
-            announce_keys(Arc::clone(&authenticator), Arc::clone(&readiness), stop)
-        });
-        if !self.is_embedded {
-            let refresh = Arc::new(ModelRefresh {
-                // A client of its own: connections live on the runtime that made them.
-                client: OpenFga::new(settings.openfga.client.clone())?,
-                model_id: settings.openfga.model_id.clone(),
-                watch: Arc::clone(&self.model),
-                interval: settings.openfga.model_refresh,
-                clock: Arc::clone(&self.clock),
-            });
-            jobs.add("model_refresh", move |stop| Arc::clone(&refresh).run(stop));
-        }
-        let reload = Arc::clone(&self.reload);
-        jobs.add("rule_watch", move |stop| Arc::clone(&reload).follow(stop));
-        let (limiter, clock) = (Arc::clone(&self.limiter), Arc::clone(&self.clock));
-        jobs.add("limiter_sweep", move |stop| {
-            sweep_until_shutdown(Arc::clone(&limiter), Arc::clone(&clock), stop)
-        });
-        if let Some(redis) = self.redis.take() {
-            let redis = Arc::new(tokio::sync::Mutex::new(redis));
-            jobs.add("redis_exchange", move |stop| exchange(Arc::clone(&redis), stop));
-        }
-        for upstream in self.upstreams.iter().filter(|upstream| upstream.has_name()) {
-            let name = format!("resolve_{}", upstream.settings.name);
-            let upstream = Arc::clone(upstream);
-            jobs.add(name, move |stop| Arc::clone(&upstream).keep_resolved(stop));
-        }
-        for upstream in &self.upstreams {
-            let name = format!("probe_{}", upstream.settings.name);
-            let upstream = Arc::clone(upstream);
-            jobs.add(name, move |stop| Arc::clone(&upstream).keep_probing(stop));
-        }
-        let memories = Arc::new(Memories {
-            gate: Arc::clone(&self.gate),
-            authenticator: Arc::clone(&self.authenticator),
-            authorizer: Arc::clone(&self.authorizer),
-            clock: Arc::clone(&self.clock),
-        });
-        jobs.add("memory_sweep", move |stop| Arc::clone(&memories).sweep_until(stop));
-        let gauges = Arc::new(Gauges {
-            metrics: Arc::clone(&self.metrics),
-            clock: Arc::clone(&self.clock),
-            authenticator: Arc::clone(&self.authenticator),
-            authorizer: Arc::clone(&self.authorizer),
-            gate: Arc::clone(&self.gate),
-            limiter: Arc::clone(&self.limiter),
-            sync: self.sync_status.clone(),
-        });
-        jobs.add("gauges", move |stop| Arc::clone(&gauges).keep_current(stop));
-        Ok(jobs)
     }
 
     pub(super) fn proxy(&self, settings: &Settings, sink: &Sink) -> Result<Proxy, StartError> {
@@ -270,23 +200,23 @@ impl House {
         })
     }
 
+    fn status(&self) -> Arc<Status> {
+        Arc::new(Status {
+            readiness: Arc::clone(&self.readiness),
+            authenticator: Arc::clone(&self.authenticator),
+            model: Arc::clone(&self.model),
+            gate: Arc::clone(&self.gate),
+            sync: self.sync_status.clone(),
+            clock: Arc::clone(&self.clock),
+        })
+    }
+
     pub(super) fn admin(&self, settings: &Settings) -> Admin {
-        let (model, sync_status) = (Arc::clone(&self.model), self.sync_status.clone());
-        let look_ups = Arc::clone(&self.model);
-        let (authenticator, clock) = (Arc::clone(&self.authenticator), Arc::clone(&self.clock));
         Admin {
             gate: Arc::clone(&self.gate),
-            readiness: Arc::clone(&self.readiness),
+            status: self.status(),
             metrics: Arc::clone(&self.metrics),
             reload: Arc::clone(&self.reload),
-            parts: Parts {
-                keys_loaded: Box::new(move || authenticator.can_verify(clock.now())),
-                model_known: Box::new(move || model.current().is_some()),
-                model_error: Box::new(move || look_ups.fault().map(|fault| fault.to_string())),
-                redis_connected: Box::new(move || {
-                    sync_status.as_ref().map(|status| status.state().connected)
-                }),
-            },
             token: settings.admin.token.clone(),
             hosts: settings.admin.hosts.clone(),
         }
@@ -300,6 +230,29 @@ impl House {
             timeout: settings.server.drain_timeout,
         }
     }
+}
+
+/// Who decides: a store in this process, or OpenFGA.
+fn decider(
+    settings: &Settings,
+    store: Option<Arc<Store>>,
+    model: &ModelWatch,
+) -> Result<Decider, StartError> {
+    Ok(match store {
+        Some(store) => {
+            pin_latest(model, &store);
+            Decider::Embedded(store)
+        }
+        None => Decider::Remote(Arc::new(OpenFga::new(settings.openfga.client.clone())?)),
+    })
+}
+
+fn upstreams(settings: &Settings, metrics: &Metrics) -> Vec<Arc<Upstream>> {
+    let upstreams = settings.upstreams.iter().map(|(_, upstream)| {
+        let failures = metrics.connect_failures(&upstream.name);
+        Arc::new(Upstream::new(upstream.clone(), failures))
+    });
+    upstreams.collect()
 }
 
 /// What no upstream gets from anybody: what the operator has listed, and what is written from claims.
@@ -325,28 +278,6 @@ fn pin_latest(model: &ModelWatch, store: &Store) {
     if let Some(Ok(value)) = latest.map(|latest| serde_json::to_value(latest.definition())) {
         model.pin(&value);
     }
-}
-
-async fn announce_keys(
-    authenticator: Arc<Authenticator>,
-    readiness: Arc<Readiness>,
-    mut shutdown: Shutdown,
-) {
-    let mut ready = authenticator.subscribe_ready();
-    tokio::select! {
-        // The sender lives as long as the authenticator.
-        Ok(_) = ready.wait_for(|ready| *ready) => {
-            readiness.set_keys_loaded();
-            tracing::info!("keys of every issuer are loaded");
-        }
-        _ = shutdown.changed() => return,
-    }
-    // A dropped sender means the same as a shutdown.
-    let _ = shutdown.changed().await;
-}
-
-async fn exchange(redis: Arc<tokio::sync::Mutex<RedisSync>>, shutdown: Shutdown) {
-    redis.lock().await.run(shutdown).await;
 }
 
 #[cfg(test)]

@@ -51,9 +51,9 @@ async fn exchange(entrance: &Arc<Entrance<HttpProxy<Proxy>>>, target: &str) -> S
 #[tokio::test]
 async fn a_panic_costs_its_request_and_no_other() {
     let settings = settings();
-    let house = House::build(&settings, &Sink::default(), None).unwrap();
+    let services = Services::build(&settings, &Sink::default(), None).unwrap();
     let clock = Arc::new(BrokenClock::default());
-    let mut proxy = house.proxy(&settings, &Sink::default()).unwrap();
+    let mut proxy = services.proxy(&settings, &Sink::default()).unwrap();
     proxy.readiness = Arc::new(Readiness::new(clock.clone()));
     let conf = Arc::new(ServerConf::default());
     let entrance = Arc::new(proxy.entrance(&conf, settings.server.patience));
@@ -69,7 +69,7 @@ async fn a_panic_costs_its_request_and_no_other() {
     let answer = exchange(&entrance, "/health").await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 
-    let metrics = String::from_utf8(house.metrics.render().unwrap()).unwrap();
+    let metrics = String::from_utf8(services.metrics.render().unwrap()).unwrap();
     for series in [
         r#"auth_gateway_rejections_total{reason="internal_error",rule="none"} 1"#,
         r#"auth_gateway_requests_total{rule="none",status="5xx"} 2"#,
