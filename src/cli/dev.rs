@@ -231,6 +231,8 @@ fn variables(sandbox: &Sandbox, store: &Store) -> HashMap<&'static str, String> 
         ("ZITADEL_AUDIENCE", sandbox.audience().to_owned()),
         ("ZITADEL_CLIENT_ID", sandbox.client_id().to_owned()),
         ("ZITADEL_CLIENT_SECRET", sandbox.client_secret().to_owned()),
+        // In place of the secret where it is set.
+        ("ZITADEL_KEY_FILE", String::new()),
     ])
 }
 

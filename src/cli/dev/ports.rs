@@ -65,7 +65,7 @@ pub(super) fn claim(asked: Asked) -> Result<Claim, NoPorts> {
     let admin = take(app::ADMIN_LISTEN, asked.admin)?;
     let fill = |first| fill(gateway, admin, first);
     let mut claim = match asked.port {
-        Some(first) if first > u16::MAX - PARTS => return Err(NoPorts::TooHigh(first)),
+        Some(first) if first > u16::MAX - (PARTS - 1) => return Err(NoPorts::TooHigh(first)),
         Some(first) => fill(first).map_err(|taken| NoPorts::Taken { first, taken })?,
         None => first_free(fill)?,
     };
@@ -109,6 +109,8 @@ fn fill(gateway: Option<SocketAddr>, admin: Option<SocketAddr>, first: u16) -> R
         Ok((place(gateway, 0)?, place(admin, 1)?, issuer, app))
     })();
     let (gateway, admin, issuer, app) = all.map_err(|failed: u16| {
+        // What was free is ours by now, and must not be taken for what was not.
+        held.clear();
         let is_needed = [gateway.is_none(), admin.is_none(), true, true];
         let taken =
             (0..PARTS).zip(is_needed).find(|(part, needed)| *needed && open(*part).is_err());
@@ -179,7 +181,16 @@ mod tests {
         let issuer = port(&mine.issuer);
         let refused = claim(asked(issuer - 2)).unwrap_err().to_string();
         assert!(refused.contains(&format!("{issuer} is taken")), "{refused}");
+        // The admin's among four that are free, unless somebody else has one of them.
+        let names_the_admins = || {
+            let alone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let refused = claim(asked(port(&alone) - 1)).unwrap_err().to_string();
+            refused.contains(&format!("{} is taken", port(&alone)))
+        };
+        assert!((0..50).any(|_| names_the_admins()));
         assert!(claim(asked(u16::MAX - 2)).unwrap_err().to_string().contains("three more"));
+        let last = claim(asked(u16::MAX - 3)).err().map(|error| error.to_string());
+        assert!(last.is_none_or(|error| error.contains("is taken")), "they are four");
         drop(mine.held);
         let taken = mine.gateway;
         let again = Asked { gateway: Some(taken), ..asked(0) };
