@@ -1,5 +1,6 @@
 //! `auth-gateway token`: one token, what it says and what was wanted, by the configuration as `run` would.
 
+use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -244,14 +245,15 @@ fn write_text(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<
     }
     match &inspection.verdict {
         Ok(principal) => {
-            writeln!(out, "verified    {} of {}", principal.user(), principal.issuer())?;
+            let (user, issuer) = (principal.user(), principal.issuer());
+            writeln!(out, "verified    {} of {}", Plain(user), Plain(issuer))?;
             let lists = [
                 ("roles", principal.roles().collect::<Vec<_>>()),
                 ("not believed", principal.doubted_roles().collect()),
                 ("scopes", principal.scopes().collect()),
             ];
             for (name, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
-                writeln!(out, "            {name}: {}", list.join(", "))?;
+                writeln!(out, "            {name}: {}", Plain(&list.join(", ")))?;
             }
         }
         Err(error) => {
@@ -261,7 +263,7 @@ fn write_text(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<
         }
     }
     match &inspection.detail {
-        Some(detail) => writeln!(out, "            {detail}"),
+        Some(detail) => writeln!(out, "            {}", Plain(detail)),
         None => Ok(()),
     }
 }
@@ -287,22 +289,38 @@ fn write_member(out: &mut impl Write, member: &Member) -> std::io::Result<()> {
         Value::String(text) => text.clone(),
         value => value.to_string(),
     };
-    // What a stranger wrote must not move the cursor of whoever looks at it.
-    let mut shown: String = found.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect();
-    if found.chars().nth(MAX_SHOWN).is_some() {
-        shown.push('…');
-    }
-    let name: String = name.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect();
-    writeln!(out, "  {mark:<2} {name:<11} {shown}")?;
+    let (name, found) = (clip(name), clip(&found));
+    writeln!(out, "  {mark:<2} {:<11} {}", Plain(&name).to_string(), Plain(&found))?;
     match wanted {
-        Some(wanted) => writeln!(out, "                 ({meaning}; wanted: {wanted})"),
-        None => writeln!(out, "                 ({meaning})"),
+        Some(wanted) => {
+            writeln!(out, "                 ({}; wanted: {})", Plain(meaning), Plain(wanted))
+        }
+        None => writeln!(out, "                 ({})", Plain(meaning)),
+    }
+}
+
+fn clip(text: &str) -> String {
+    let more = if text.chars().nth(MAX_SHOWN).is_some() { "…" } else { "" };
+    text.chars().take(MAX_SHOWN).chain(more.chars()).collect()
+}
+
+/// What a stranger wrote must not move the cursor of whoever looks at it: what is no printable character
+/// comes out escaped.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '\'' | '"' | '\\' => f.write_char(c),
+            c => write!(f, "{}", c.escape_debug()),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authn::TokenError;
 
     #[test]
     fn a_token_on_the_command_line_is_refused_without_being_repeated() {
@@ -312,6 +330,31 @@ mod tests {
             let hint = Place::parse(word).unwrap_err();
             assert!(hint.contains("@FILE") && (word.len() < 3 || !hint.contains(word)), "{hint}");
         }
+    }
+
+    #[test]
+    fn a_token_cannot_write_to_the_terminal_of_who_looks_at_it() {
+        let odd = "\u{1b}[31m\n\u{9b}2J\u{202e}\"";
+        let member = Member {
+            part: TokenPart::Claim,
+            name: odd.to_owned(),
+            found: odd.into(),
+            meaning: odd.to_owned(),
+            wanted: Some(odd.to_owned()),
+            fits: Some(false),
+        };
+        let inspection = Inspection {
+            shape: Some(Shape::Jwt),
+            members: vec![member],
+            verdict: Err(TokenError::WrongIssuer),
+            detail: Some(odd.to_owned()),
+        };
+        let mut written = Vec::new();
+        write_text(&mut written, &inspection).unwrap();
+        let text = String::from_utf8(written).unwrap();
+        assert_eq!(text.matches(r#"\u{1b}[31m\n\u{9b}2J\u{202e}""#).count(), 5, "{text}");
+        assert!(text.replace('\n', "").is_ascii() && text.lines().count() == 5, "{text}");
+        assert!(!text.replace('\n', "").contains(char::is_control), "{text}");
     }
 
     #[test]
