@@ -29,7 +29,7 @@ const fn hint(error: TokenError) -> Option<&'static str> {
     Some(match error {
         TokenError::NotIntrospected => {
             "an opaque token (personal access token?) needs ZITADEL_CLIENT_ID and \
-             ZITADEL_CLIENT_SECRET"
+             ZITADEL_CLIENT_SECRET, or ZITADEL_KEY_FILE"
         }
         TokenError::WrongIssuer => "check that ZITADEL_ISSUER_URL matches the token's iss exactly",
         TokenError::WrongAudience => "check ZITADEL_AUDIENCE",

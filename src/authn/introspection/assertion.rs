@@ -37,13 +37,21 @@ pub(super) struct Assertions {
 
 struct Kept {
     text: Arc<str>,
-    /// On the monotonic clock, in milliseconds.
-    until: u64,
+    made: Now,
+}
+
+impl Kept {
+    /// Our clocks go apart where a machine sleeps or its wall clock is set, and the issuer goes by the
+    /// latter.
+    fn serves(&self, now: Now) -> bool {
+        let age = now.unix_secs().checked_sub(self.made.unix_secs());
+        now.since(self.made) < USED && age.is_some_and(|age| age < USED.as_secs())
+    }
 }
 
 impl std::fmt::Debug for Kept {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Kept").field("until", &self.until).finish_non_exhaustive()
+        f.debug_struct("Kept").field("made", &self.made).finish_non_exhaustive()
     }
 }
 
@@ -75,12 +83,11 @@ impl Assertions {
             return self.fresh(now);
         }
         let mut last = self.last.lock();
-        if let Some(kept) = last.as_ref().filter(|kept| now.mono_millis() < kept.until) {
+        if let Some(kept) = last.as_ref().filter(|kept| kept.serves(now)) {
             return Ok(Assertion { text: Arc::clone(&kept.text), was_used: true });
         }
         let fresh = self.fresh(now)?;
-        let until = now.mono_millis_after(USED);
-        *last = Some(Kept { text: Arc::clone(&fresh.text), until });
+        *last = Some(Kept { text: Arc::clone(&fresh.text), made: now });
         Ok(fresh)
     }
 
@@ -99,7 +106,7 @@ impl Assertions {
         Ok(Assertion { text: text.into(), was_used: false })
     }
 
-    /// A used one was refused and a new one was not.
+    /// A used one was refused, and a new one has shown who we are.
     pub(super) fn use_each_once(&self) {
         self.is_single_use.store(true, Ordering::Relaxed);
     }

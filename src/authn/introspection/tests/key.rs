@@ -48,6 +48,19 @@ async fn one_proof_serves_many_calls_and_is_replaced_before_it_ends() {
 }
 
 #[tokio::test]
+async fn a_wall_clock_that_was_set_asks_for_another_proof_and_not_for_one_each_time() {
+    let proven = Proven::new().await;
+    for (step, proofs) in [(0, 1), (3_600_000, 2), (-7_200_000, 3)] {
+        proven.clock.step_wall(step);
+        for _ in 0..3 {
+            assert!(proven.verify_a_new_token().await.is_ok(), "{step}");
+        }
+        assert_eq!(proven.issuer.hits().assertions, proofs, "{step}");
+    }
+    assert_eq!(proven.issuer.hits().introspection, 9);
+}
+
+#[tokio::test]
 async fn a_key_that_was_taken_back_is_an_outage_and_asked_about_once_more_only() {
     let proven = Proven::new().await;
     assert!(proven.verify_a_new_token().await.is_ok());
