@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::key::lineage;
+use super::key::{join, lineage};
 use super::yaml::{Aim, locate};
 use crate::finding::{Finding, Findings, Severity};
 use crate::span::Span;
@@ -69,13 +69,23 @@ impl Problems {
         self.note(REPEATED_KEY, key, "is there twice; the first one was read".to_owned());
     }
 
-    /// Notes a key that nobody reads.
-    pub(super) fn unknown<'a>(&mut self, key: &str, suggestion: impl FnOnce() -> Option<&'a str>) {
+    /// Notes a key that nobody reads in the mapping at `parent`.
+    pub(super) fn unknown<'a>(
+        &mut self,
+        parent: &str,
+        name: &str,
+        suggestion: impl FnOnce() -> Option<&'a str>,
+    ) {
         let Self { text, findings, .. } = self;
         findings.add_with(Severity::Error, UNKNOWN_KEY, || {
-            let finding = Finding::error(UNKNOWN_KEY, "unknown key").at_key(key);
+            // What stands behind the colon was meant to be the value, and may be a secret.
+            let (shown, message) = match name.split_once(':') {
+                Some((shown, _)) => (shown, "unknown key; a blank has to follow its colon"),
+                None => (name, "unknown key"),
+            };
+            let finding = Finding::error(UNKNOWN_KEY, message).at_key(join(parent, shown));
             let finding = finding.suggest(suggestion());
-            match locate(text, key, Aim::Name) {
+            match locate(text, &join(parent, name), Aim::Name) {
                 Some((line, column)) => finding.at(line, column),
                 None => finding,
             }
@@ -174,7 +184,7 @@ mod tests {
         problems.comes_from("redis.url", vec!["REDIS_URL".to_owned()]);
         problems.add("redis.url", "is wrong");
         problems.note(REPEATED_KEY, "redis.url", "again".to_owned());
-        problems.unknown("redis.colour", || None);
+        problems.unknown("redis", "colour", || None);
         problems.require("upstreams.a.url", "is missing");
         problems.add("server.listen", "is shipped");
         let (findings, _) = problems.into_parts();

@@ -93,7 +93,7 @@ impl Misfit<'_> {
         match self.repair {
             Repair::Remove { name, known } => {
                 let known = known.into_iter().flat_map(Map::keys).map(String::as_str);
-                problems.unknown(&join(&key, &name), || nearest(&name, known));
+                problems.unknown(&key, &name, || nearest(&name, known));
                 slot.and_then(Value::as_object_mut).and_then(|map| map.remove(&name));
             }
             Repair::Insert { name, stand_in } => {
@@ -281,6 +281,8 @@ mod tests {
             assert!(!told.is_empty(), "{pointer} {value}");
             assert!(!told.contains("geheim"), "{told}");
         }
+        let told = problem_with(|file| file["admin"]["token:geheim"] = json!(null));
+        assert_eq!(told, "admin.token: unknown key; a blank has to follow its colon");
         let told = problem_with(|file| file["openfga"] = json!("geheim"));
         assert_eq!(told, "openfga: a string is not of type \"object\"");
         let told = problem_with(|file| file["admin"]["token"] = json!(42));

@@ -66,8 +66,12 @@ impl<'de> Visitor<'de> for Node<'_> {
         Ok(value.to_string().into())
     }
 
+    /// `1e6` is as whole as 1000000. What no number of JSON is, or no key of ours takes, is text.
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number))
+        let text = value.to_string();
+        let whole = text.parse::<i64>().ok().map(Value::from);
+        let part = || Number::from_f64(value).filter(|_| text.contains('.')).map(Value::Number);
+        Ok(whole.or_else(part).unwrap_or_else(|| text.clone().into()))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -287,6 +291,8 @@ mod tests {
         assert_eq!(read(text).unwrap().value, expected);
         let huge = read("a: 340282366920938463463374607431768211455").unwrap().value;
         assert_eq!(huge["a"], "340282366920938463463374607431768211455");
+        let floats = read("[1e6, 1.0, -1e3, -.inf, 1e20]").unwrap().value;
+        assert_eq!(floats, json!([1_000_000, 1, -1_000, "-inf", "100000000000000000000"]));
         for empty in ["", "# nothing\n", "---\n", "~"] {
             assert_eq!(read(empty).unwrap().value, Value::Null, "{empty:?}");
         }

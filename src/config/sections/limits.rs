@@ -167,6 +167,9 @@ mod tests {
         };
         assert_eq!(quotas("off"), [None; 2]);
         assert_eq!(quotas("1000000000"), [Some(1_000_000_000); 2]);
+        let settings = parse("limits: {client: {limit: 1e9}}", &Overrides::default(), &environment);
+        let requests = settings.unwrap().limits.client.quota().map(Quota::requests);
+        assert_eq!(requests, Some(1_000_000_000));
         for wrong in ["0", "1000000001", "-1", "'on'", "1.5", "false", "[]"] {
             let told = problems(&format!("limits: {{client: {{limit: {wrong}}}}}"));
             assert!(told.starts_with("limits.client.limit: "), "{told}");
