@@ -198,7 +198,8 @@ impl Limiter {
         self.table.visit(shard, |window| self.unsynced.note(window));
     }
 
-    /// Moves the next `buckets` of a shard on to the present and forgets what expired among `buckets` of a shard; returns how many there are.
+    /// Moves the next `buckets` of a shard on to the present, and forgets what has expired among them;
+    /// returns how many the shard has.
     pub(super) fn sweep(&self, shard: usize, buckets: usize, now: Now) -> usize {
         let at = self.epoch.at(now);
         if shard == 0 {
