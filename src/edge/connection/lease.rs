@@ -182,6 +182,7 @@ impl Lease {
         }
         Poll::Ready(Err(Overdue::Token.into()))
     }
+
     /// Writes to the client what may still pass, and what it is told.
     pub(super) fn poll_write(
         &mut self,
