@@ -2,10 +2,12 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may panic")]
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use auth_gateway::rules::{CanonicalPath, Found, Names, PathPolicy, RawTarget, RuleSet, Target};
+use auth_gateway::rules::{
+    CanonicalPath, Found, Names, PathPolicy, RawTarget, RuleSet, Target, TargetName,
+};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::Method;
 use serde_json::{Value, json};
@@ -44,13 +46,11 @@ fn entries(size: usize) -> Vec<Value> {
 }
 
 fn rules(size: usize) -> RuleSet {
-    let names = Names {
+    let names: Names = Names {
         default_relation: "viewer".to_owned(),
         default_target: "app".to_owned(),
-        targets: BTreeSet::from(["app".to_owned()]),
-        limits: BTreeSet::new(),
-        openfga_targets: BTreeSet::new(),
-        zitadel_targets: BTreeSet::new(),
+        targets: BTreeMap::from([("app".to_owned(), TargetName::default())]),
+        limits: BTreeMap::new(),
         any_audience: false,
     };
     let file = serde_json::to_vec(&entries(size)).expect("JSON");

@@ -1,19 +1,21 @@
 //! The composition root: settings in, wired and running services out.
 
 mod drain;
+mod examine;
 mod gauges;
 mod jobs;
 mod memories;
 mod services;
 mod start_error;
 
+pub use examine::{Examination, examine, examine_rules, leniencies};
 pub use services::load_store;
 pub use start_error::StartError;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use fga_engine::{Engine, Store};
+use fga_engine::Store;
 use pingora::listeners::ListenerConfig;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::ServerConf;
@@ -22,13 +24,11 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 
 use crate::admin::AdminApp;
-use crate::authn::Audiences;
 use crate::config::Settings;
 use crate::proxy::Proxy;
-use crate::rules::RuleFile;
 use crate::telemetry::Sink;
 use jobs::Jobs;
-use services::{Core, Services};
+use services::Services;
 
 /// Small reads suffice for requests, and Pingora's 64 KiB make an idle connection cost 100 KB.
 const READ_BUFFER: usize = 8 * 1024;
@@ -43,16 +43,6 @@ const ATTEMPTS: usize = 16;
 pub const SERVER_LISTEN: &str = "server.listen (--listen)";
 /// Where the operators' address is chosen.
 pub const ADMIN_LISTEN: &str = "admin.listen (--admin-listen)";
-
-/// The rules of a configuration, loaded as the gateway would load them.
-pub fn check_rules(settings: &Settings) -> Result<crate::gate::policy::Policy, StartError> {
-    let core = Core::build(settings)?;
-    if let Some(embedded) = &settings.embedded {
-        load_store(&Engine::default(), embedded)?;
-    }
-    let (_, policy) = core.load_rules(&RuleFile::new(settings.rules.file.clone()))?;
-    Ok(policy)
-}
 
 /// What `auth-gateway dev` runs with.
 #[derive(Debug)]
@@ -69,7 +59,7 @@ pub fn run(settings: &Settings, sink: &Sink, sandbox: Option<Sandbox>) -> Result
     try_listen(ADMIN_LISTEN, settings.admin.listen)?;
     install_crypto();
     for leniency in leniencies(settings) {
-        tracing::warn!("{leniency}");
+        tracing::warn!("{}", leniency.what());
     }
     let has_own_rules = sandbox.as_ref().is_none_or(|sandbox| !sandbox.has_shipped_rules);
     let mut services = Services::build(settings, sink, sandbox.map(|sandbox| sandbox.store))?;
@@ -134,16 +124,4 @@ pub fn listen(key: &'static str, addr: SocketAddr) -> Result<TcpListener, StartE
 /// reqwest, redis and Pingora all take the provider that is there first.
 pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-}
-
-/// What the settings accept that one rarely wants.
-pub fn leniencies(settings: &Settings) -> impl Iterator<Item = String> {
-    let lenient = settings.issuers.iter().filter(|issuer| issuer.audiences == Audiences::Any);
-    lenient.map(|issuer| {
-        format!(
-            "tokens of {} are accepted for any audience; name the project's id in \
-             issuers[].audience (ZITADEL_AUDIENCE)",
-            issuer.url
-        )
-    })
 }

@@ -51,7 +51,7 @@ enum Command {
     /// Serve (the default)
     Run(Options),
     /// Tell what configuration and rules mean, or what is wrong with them (exit status 78)
-    Check(Options),
+    Check(check::Options),
     /// Start everything embedded: an issuer, an OpenFGA engine, a sample application, the gateway
     Dev(dev::Options),
     /// Decode and verify one token as the gateway would (exit status 1 when it does not verify)
@@ -66,13 +66,13 @@ enum Command {
 pub fn run(cli: Cli) -> ExitCode {
     let before = cli.options;
     match cli.command.unwrap_or_else(|| Command::Run(Options::default())) {
-        Command::Run(after) => with_settings(&before.and(after), |settings, _| serve(settings)),
-        Command::Check(after) => with_settings(&before.and(after), check),
+        Command::Run(after) => serve(&before.and(after)),
+        Command::Check(check::Options { common, json }) => check::run(&before.and(common), json),
         Command::Dev(after) => dev::run(before, after),
         Command::Token(options) => token::run(before, options),
         Command::Engine(options) => engine::run(&options, before.listen.as_deref()),
         Command::Health(after) => {
-            with_settings(&before.and(after), |settings, _| health::ask(settings.server.listen))
+            with_settings(&before.and(after), |settings| health::ask(settings.server.listen))
         }
     }
 }
@@ -90,27 +90,20 @@ impl Options {
     }
 }
 
-fn with_settings(
-    overrides: &Overrides,
-    act: impl FnOnce(&Settings, &Origin) -> ExitCode,
-) -> ExitCode {
-    let origin = Origin::of(overrides);
+fn with_settings(overrides: &Overrides, act: impl FnOnce(&Settings) -> ExitCode) -> ExitCode {
     match config::load(overrides) {
-        Ok(settings) => act(&settings, &origin),
+        Ok(settings) => act(&settings),
         Err(error) if error.is_of_nothing() => explain_variables(),
-        Err(error) => refuse(&format!("the {origin} is not usable"), &error),
+        Err(error) => refuse(&format!("the {} is not usable", Origin::of(overrides)), &error),
     }
 }
 
-fn check(settings: &Settings, origin: &Origin) -> ExitCode {
-    match app::check_rules(settings) {
-        Ok(policy) => check::print(settings, &policy),
-        Err(error @ StartError::Rules { .. }) => refuse("the rules are not usable", &error),
-        Err(error) => refuse(&format!("the {origin} is not usable"), &error),
-    }
-}
-
-fn serve(settings: &Settings) -> ExitCode {
+fn serve(overrides: &Overrides) -> ExitCode {
+    let settings = match config::load(overrides) {
+        Ok(settings) => settings,
+        Err(error) if error.is_of_nothing() => return explain_variables(),
+        Err(error) => return refuse_all(overrides, &error),
+    };
     let (sink, writer) = match Sink::to_stdout() {
         Ok(pair) => pair,
         Err(error) => return refuse("standard output cannot be written", &error),
@@ -118,7 +111,7 @@ fn serve(settings: &Settings) -> ExitCode {
     if let Err(error) = telemetry::install(&settings.log.level, sink.clone()) {
         return refuse("the log cannot be set up", &error);
     }
-    let outcome = app::run(settings, &sink, None);
+    let outcome = app::run(&settings, &sink, None);
     drop(writer);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -126,7 +119,7 @@ fn serve(settings: &Settings) -> ExitCode {
             eprintln!("auth-gateway: {error}");
             ExitCode::FAILURE
         }
-        Err(error) => refuse("the gateway does not start", &error),
+        Err(error) => refuse_all(overrides, &error),
     }
 }
 
@@ -154,6 +147,17 @@ fn refuse(what: &str, error: &impl std::fmt::Display) -> ExitCode {
     ExitCode::from(EXIT_CONFIG)
 }
 
+/// Tells everything that is wrong with the files, and not only `error`, which came first.
+fn refuse_all(overrides: &Overrides, error: &impl std::fmt::Display) -> ExitCode {
+    let report = check::CheckReport::of(overrides);
+    if !report.has_errors() {
+        return refuse("the gateway does not start", error);
+    }
+    // Whoever cannot read standard error gets the status.
+    let _ = report.refuse(&mut std::io::stderr().lock());
+    ExitCode::from(EXIT_CONFIG)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -163,7 +167,7 @@ mod tests {
     fn overrides(words: &[&str]) -> Overrides {
         let cli = Cli::try_parse_from([&["auth-gateway"], words].concat()).unwrap();
         let Some(Command::Check(after)) = cli.command else { panic!("check") };
-        cli.options.and(after)
+        cli.options.and(after.common)
     }
 
     #[test]

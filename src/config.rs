@@ -9,6 +9,7 @@ pub mod expand;
 mod key;
 pub mod overlay;
 mod problems;
+mod rule_names;
 pub mod schema;
 mod sections;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub(crate) mod testing;
 mod values;
 mod yaml;
 
+pub use rule_names::RuleNames;
 pub use sections::{Admin, Embedded, Limits, Log, OpenFga, Rules, Server, Settings};
 
 use std::collections::BTreeSet;
@@ -54,6 +56,8 @@ pub struct ConfigError {
     findings: Findings,
     /// Variables that should be there.
     unset: BTreeSet<String>,
+    /// What rules may name all the same; absent when that is what cannot be read.
+    pub rule_names: Option<Box<RuleNames>>,
 }
 
 impl ConfigError {
@@ -71,7 +75,7 @@ impl ConfigError {
 
 impl From<Finding> for ConfigError {
     fn from(finding: Finding) -> Self {
-        Self { findings: finding.into(), unset: BTreeSet::new() }
+        Self { findings: finding.into(), unset: BTreeSet::new(), rule_names: None }
     }
 }
 
@@ -183,9 +187,10 @@ pub fn parse(
     expand::expand(&mut value, &schema, lookup, &mut problems);
     schema::repair(&mut value, &schema, &mut problems);
     let file: Option<File> = problems.take("", serde_json::from_value(value));
+    let rule_names = file.as_ref().and_then(|file| file.rule_names(&problems)).map(Box::new);
     let settings = file.and_then(|file| file.read(&mut problems));
     let (findings, unset) = problems.into_parts();
-    settings.filter(|_| findings.is_empty()).ok_or(ConfigError { findings, unset })
+    settings.filter(|_| findings.is_empty()).ok_or(ConfigError { findings, unset, rule_names })
 }
 
 fn read(origin: &Origin) -> Result<String, ConfigError> {

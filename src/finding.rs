@@ -4,13 +4,13 @@
 mod list;
 mod nearest;
 
+pub use list::{Findings, Grouped, Omitted};
+pub use nearest::nearest;
+
 use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
-
-pub use list::{Findings, Omitted};
-pub use nearest::nearest;
 
 /// Characters of a text of the file's that are repeated; a value may have megabytes.
 const MAX_QUOTED: usize = 240;
@@ -108,6 +108,11 @@ impl Finding {
         Self { subject: Some(clip(subject.into(), MAX_QUOTED)), ..self }
     }
 
+    /// What it says without its place in a file: for a line that has its level and its file already.
+    pub fn what(&self) -> impl fmt::Display {
+        What(self)
+    }
+
     /// What was probably meant.
     #[must_use]
     pub fn suggest(self, name: Option<&str>) -> Self {
@@ -125,13 +130,26 @@ impl fmt::Display for Finding {
             }
             f.write_str(": ")?;
         }
-        match &self.subject {
+        if self.severity == Severity::Warning {
+            f.write_str("warning: ")?;
+        }
+        self.what().fmt(f)
+    }
+}
+
+/// A finding without its place in a file.
+struct What<'a>(&'a Finding);
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { key, subject, message, suggestion, .. } = self.0;
+        match subject {
             Some(subject) => write!(f, "{}: ", OneLine(subject))?,
-            None if !self.key.is_empty() => write!(f, "{}: ", OneLine(&self.key))?,
+            None if !key.is_empty() => write!(f, "{}: ", OneLine(key))?,
             None => {}
         }
-        write!(f, "{}", OneLine(&self.message))?;
-        match &self.suggestion {
+        write!(f, "{}", OneLine(message))?;
+        match suggestion {
             Some(name) => write!(f, "; did you mean {name:?}?"),
             None => Ok(()),
         }

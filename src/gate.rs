@@ -28,8 +28,8 @@ use crate::authn::{Authenticator, Bearer, TokenCache, TokenError};
 use crate::authz::{Authorizer, CheckFault, ConsistencyPreference, DecisionSource, Question};
 use crate::clock::Now;
 use crate::rate_limit::{InFlight, KeyRef, LimitId, Limiter};
-use crate::rules::{Access, Consistency, OnUnavailable, Params, Target};
-use policy::{BoundLimit, BoundRule, Policy, Ruling};
+use crate::rules::{Access, Consistency, Found, OnUnavailable, Params, Target};
+use policy::{BoundLimit, BoundRule, Policy};
 use rejection::Advice;
 
 /// Tokens of one address that are verified at the same time; a page of a browser needs one.
@@ -279,14 +279,16 @@ impl Trial<'_> {
 }
 
 /// The rule that decides, or the refusal of a request that has none.
-fn decide<'a>(ruling: &Ruling<'a>) -> Result<(&'a Arc<BoundRule>, Params<'a>), Rejection> {
-    match *ruling {
-        Ruling::Rule { rule, params } => Ok((rule, params)),
-        Ruling::MethodNotAllowed { allow } => Err(Rejection::method(allow)),
-        Ruling::EncodedSlash { rule } => Err(Rejection {
+fn decide<'a>(
+    found: &Found<'a, Arc<BoundRule>>,
+) -> Result<(&'a Arc<BoundRule>, Params<'a>), Rejection> {
+    match *found {
+        Found::Rule { rule, params } => Ok((rule, params)),
+        Found::MethodNotAllowed { allow } => Err(Rejection::method(allow)),
+        Found::EncodedSlash { rule } => Err(Rejection {
             rule: rule.cloned(),
             ..Rejection::explained(Reason::BadPath, ENCODED_SLASH)
         }),
-        Ruling::NoRule => Err(Rejection::early(Reason::NoRule)),
+        Found::NoRule => Err(Rejection::early(Reason::NoRule)),
     }
 }

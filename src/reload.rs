@@ -3,26 +3,24 @@
 //! A rule set is loaded and bound whole before it replaces the one in force; a bad one changes
 //! nothing but the readiness detail, the metric and the log.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::authz::model::ModelWatch;
+use crate::finding::{Findings, Severity};
 use crate::gate::Gate;
-use crate::gate::policy::{BindError, Bindings, Policy};
+use crate::gate::policy::{NamedLimit, Policy};
 use crate::metrics::Metrics;
-use crate::rate_limit::{KeyKind, LimitId, Limiter};
+use crate::rate_limit::{KeyKind, Limit, LimitId, Limiter};
 use crate::readiness::Readiness;
-use crate::rules::{Names, RuleErrors, RuleFile, RuleFileError, RuleSet, UpstreamRole};
+use crate::rules::{LimitName, Linked, Names, RuleFile, RuleFileError, RuleSet, UpstreamRole};
 
 /// What rules may name, and what the names stand for.
 #[derive(Debug)]
 pub struct Vocabulary {
-    names: Names,
-    limits: HashMap<String, (LimitId, KeyKind)>,
-    upstreams: HashMap<String, usize>,
+    names: Names<NamedLimit>,
 }
 
 /// Why rules did not come into force.
@@ -33,17 +31,10 @@ pub enum ReloadError {
     File(#[from] RuleFileError),
     /// The rules are wrong in themselves.
     #[error(transparent)]
-    Rules(#[from] RuleErrors),
+    Rules(Findings),
     /// The rules ask for relations that the authorization model does not define.
-    #[error("{}", lines(.0))]
-    Model(Vec<crate::rules::RuleError>),
-    /// The rules name things that do not go together.
-    #[error("{}", lines(.0))]
-    Bind(Vec<BindError>),
-}
-
-fn lines<T: ToString>(errors: &[T]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    #[error(transparent)]
+    Model(Findings),
 }
 
 impl Vocabulary {
@@ -53,28 +44,14 @@ impl Vocabulary {
         upstreams: &[(String, UpstreamRole)],
         limiter: &Limiter,
     ) -> Self {
-        let limits: HashMap<_, _> = limiter
-            .ids()
-            .map(|(id, limit)| (limit.name().to_owned(), (id, limit.key().clone())))
-            .collect();
-        let with_role = |wanted: UpstreamRole| {
-            let has_role = move |(name, role): &(String, UpstreamRole)| {
-                (*role == wanted || name == wanted.name()).then(|| name.clone())
-            };
-            upstreams.iter().filter_map(has_role).collect::<BTreeSet<_>>()
+        let limit = |(id, limit): (LimitId, &Limit)| {
+            let kind = limit.key().clone();
+            let counts_principals = matches!(kind, KeyKind::Principal);
+            (limit.name().to_owned(), LimitName { limit: (id, kind), counts_principals })
         };
-        let names = Names {
-            default_relation: default_relation.to_owned(),
-            default_target: UpstreamRole::Application.name().to_owned(),
-            targets: upstreams.iter().map(|(name, _)| name.clone()).collect(),
-            limits: limits.keys().cloned().collect(),
-            openfga_targets: with_role(UpstreamRole::OpenFga),
-            zitadel_targets: with_role(UpstreamRole::Zitadel),
-            any_audience: false,
-        };
-        let upstreams =
-            upstreams.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
-        Self { names, limits, upstreams }
+        let upstreams = upstreams.iter().map(|(name, role)| (name.as_str(), *role));
+        let limits = limiter.ids().map(limit).collect();
+        Self { names: Names::new(default_relation, upstreams, limits) }
     }
 
     /// The same, for a configuration that may accept tokens whomever they are meant for.
@@ -85,10 +62,8 @@ impl Vocabulary {
     }
 
     /// Builds a policy from the content of a rule file.
-    pub fn build(&self, content: &[u8], metrics: &Metrics) -> Result<Policy, ReloadError> {
-        let rules = RuleSet::parse(content, &self.names)?;
-        let bindings = Bindings { limits: &self.limits, upstreams: &self.upstreams, metrics };
-        Policy::bind(rules, &bindings).map_err(ReloadError::Bind)
+    pub fn build(&self, content: &[u8], metrics: &Metrics) -> Result<Policy, Findings> {
+        Ok(Policy::bind(Linked::parse(content, &self.names)?, metrics))
     }
 }
 
@@ -135,7 +110,8 @@ impl Reload {
     }
 
     fn put(&self, content: &[u8]) -> Result<String, ReloadError> {
-        let policy = self.vocabulary.build(content, &self.metrics)?;
+        let policy = self.vocabulary.build(content, &self.metrics);
+        let policy = policy.map_err(|wrong| ReloadError::Rules(wrong.in_file(self.file.path())))?;
         self.compare(policy.rules())?;
         let version = policy.rules().version().to_owned();
         warn_of_dangers(policy.rules());
@@ -225,13 +201,21 @@ impl Reload {
     fn compare(&self, rules: &RuleSet) -> Result<(), ReloadError> {
         let Some(model) = self.model.current() else { return Ok(()) };
         let missing = rules.check_relations(|t, r| model.defines(t, r));
-        if missing.is_empty() { Ok(()) } else { Err(ReloadError::Model(missing)) }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(ReloadError::Model(missing.in_file(self.file.path())))
     }
 }
 
 /// Tells of rules that load but deserve a second look.
 pub fn warn_of_dangers(rules: &RuleSet) {
-    for warning in rules.warnings() {
-        tracing::warn!(rule = warning.id(), "{warning}");
+    let (told, omitted) = rules.findings().fitting(|finding| finding.to_string().len());
+    for finding in told {
+        let (rule, kind) = (finding.id.as_deref(), finding.kind);
+        tracing::warn!(rule, kind, "{}", finding.what());
+    }
+    for more in omitted.iter().filter(|more| more.severity == Severity::Warning) {
+        tracing::warn!(kind = more.kind, count = more.count, "further warnings of this kind");
     }
 }

@@ -15,6 +15,7 @@ use crate::authz::model::ModelWatch;
 use crate::authz::{Authorizer, Decider};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Embedded, Limits, Settings};
+use crate::finding::Findings;
 use crate::gate::policy::Policy;
 use crate::gate::{CommonLimits, Gate};
 use crate::metrics::Metrics;
@@ -74,10 +75,11 @@ impl Core {
     /// The content of the rule file, and what it says.
     pub(super) fn load_rules(&self, file: &RuleFile) -> Result<(Vec<u8>, Policy), StartError> {
         let loaded = file.load().map_err(ReloadError::File).and_then(|content| {
-            let policy = self.vocabulary.build(&content, &self.metrics)?;
-            Ok((content, policy))
+            let policy = self.vocabulary.build(&content, &self.metrics);
+            let wrong = |findings: Findings| ReloadError::Rules(findings.in_file(file.path()));
+            Ok((content, policy.map_err(wrong)?))
         });
-        loaded.map_err(|cause| StartError::Rules { file: file.path().to_owned(), cause })
+        loaded.map_err(StartError::Rules)
     }
 }
 
@@ -273,7 +275,7 @@ pub fn load_store(engine: &Engine, embedded: &Embedded) -> Result<Arc<Store>, St
 }
 
 /// Lets the rules be compared with the model.
-fn pin_latest(model: &ModelWatch, store: &Store) {
+pub(super) fn pin_latest(model: &ModelWatch, store: &Store) {
     let latest = store.models().pop();
     if let Some(Ok(value)) = latest.map(|latest| serde_json::to_value(latest.definition())) {
         model.pin(&value);

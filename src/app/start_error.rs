@@ -2,12 +2,12 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 
 use fga_engine::EngineError;
 use fga_engine::files::LoadError;
 
 use crate::authz::client::ClientError;
+use crate::finding::{Finding, Findings};
 use crate::metrics::MetricsError;
 use crate::rate_limit::LimiterError;
 use crate::reload::ReloadError;
@@ -26,13 +26,8 @@ pub enum StartError {
         cause: std::io::Error,
     },
     /// The rules cannot come into force.
-    #[error("rules.file (--rules): {}", in_file(.file, .cause))]
-    Rules {
-        /// Their file.
-        file: PathBuf,
-        /// Why not.
-        cause: ReloadError,
-    },
+    #[error("{0}")]
+    Rules(ReloadError),
     /// The issuers do not go together.
     #[error("issuers: {0}")]
     Issuers(#[from] crate::authn::SettingsError),
@@ -72,12 +67,32 @@ fn advice(cause: &std::io::Error) -> String {
     }
 }
 
-/// A mistake in one line, several below the name of the file.
-fn in_file(file: &Path, cause: &ReloadError) -> String {
-    let text = cause.to_string();
-    match cause {
-        ReloadError::File(_) => text,
-        _ if text.contains('\n') => format!("{}:\n{text}", file.display()),
-        _ => format!("{}: {text}", file.display()),
+impl StartError {
+    /// The key of the configuration that it is about.
+    const fn key(&self) -> &'static str {
+        match self {
+            Self::Listen { key, .. } => key,
+            Self::Rules(_) => "rules.file",
+            Self::Issuers(_) => "issuers",
+            Self::OpenFga(_) => "openfga",
+            Self::Limits(_) => "limits",
+            Self::Model(_) => "authz.model_file",
+            Self::TuplesFile(_) | Self::Tuples(_) => "authz.tuples_file",
+            Self::Name(_) => "server.name",
+            Self::Metrics(_) => "metrics",
+        }
+    }
+
+    /// The same among other findings.
+    pub fn into_findings(self) -> Findings {
+        match self {
+            Self::Rules(ReloadError::Rules(findings) | ReloadError::Model(findings)) => findings,
+            Self::Rules(ReloadError::File(error)) => error.finding().into(),
+            other => {
+                let (key, text) = (other.key(), other.to_string());
+                let message = text.strip_prefix(key).and_then(|rest| rest.strip_prefix(": "));
+                Finding::error("unusable", message.unwrap_or(&text)).at_key(key).into()
+            }
+        }
     }
 }

@@ -1,73 +1,139 @@
-//! `auth-gateway check`: what the configuration and the rules mean, in a page.
+//! `auth-gateway check`: what configuration and rules mean, or everything that is wrong with them.
 
-use std::io::Write;
+mod json;
+mod page;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::app::leniencies;
-use crate::authn::Audiences;
-use crate::config::{Embedded, OpenFga, Settings};
-use crate::gate::policy::Policy;
-use crate::upstream::HostHeader;
+use clap::Args;
 
-/// Prints what was understood; exit status 0.
-pub(super) fn print(settings: &Settings, policy: &Policy) -> ExitCode {
-    match write(&mut std::io::stdout().lock(), settings, policy) {
-        Ok(()) => ExitCode::SUCCESS,
+use super::{EXIT_CONFIG, explain_variables};
+use crate::app::{self, Examination};
+use crate::config::{self, Origin, Overrides, Settings};
+use crate::finding::{Finding, Findings, Grouped, Severity};
+use crate::gate::policy::Policy;
+
+/// What `check` takes besides.
+#[derive(Debug, Default, Args)]
+#[group(skip)]
+pub(super) struct Options {
+    #[command(flatten)]
+    pub(super) common: super::Options,
+    /// Print one JSON document, {errors, warnings, summary}, and nothing else
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Everything that one look at the files has brought.
+pub(super) struct CheckReport {
+    origin: Origin,
+    rules_file: Option<PathBuf>,
+    findings: Findings,
+    /// Whether nobody has configured anything yet.
+    is_of_nothing: bool,
+    /// What would run, where nothing is wrong.
+    understood: Option<(Settings, Policy)>,
+}
+
+/// Tells about the files; exit status 78 when the gateway would not start with them.
+pub(super) fn run(overrides: &Overrides, as_json: bool) -> ExitCode {
+    let report = CheckReport::of(overrides);
+    let told = match (as_json, &report.understood) {
+        (true, _) => json::write(&mut io::stdout().lock(), &report),
+        (false, Some((settings, policy))) => {
+            let out = &mut io::stdout().lock();
+            page::write(out, settings, policy).and_then(|()| report.write_warnings(out))
+        }
+        (false, None) if report.is_of_nothing => return explain_variables(),
+        (false, None) => report.refuse(&mut io::stderr().lock()),
+    };
+    match told {
+        Ok(()) => report.status(),
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn write(out: &mut impl Write, settings: &Settings, policy: &Policy) -> std::io::Result<()> {
-    writeln!(out, "listen      {}", settings.server.listen)?;
-    writeln!(out, "admin       {}", settings.admin.listen)?;
-    for issuer in &settings.issuers {
-        let audience = match &issuer.audiences {
-            Audiences::Any => "any audience".to_owned(),
-            Audiences::List(list) => format!("audience {}", list.join(" or ")),
+impl CheckReport {
+    /// Looks at the configuration and at the rules, whatever is wrong with either.
+    pub(super) fn of(overrides: &Overrides) -> Self {
+        let origin = Origin::of(overrides);
+        match config::load(overrides) {
+            Ok(settings) => {
+                let Examination { findings, policy } = app::examine(&settings);
+                Self {
+                    rules_file: Some(settings.rules.file.clone()),
+                    findings: in_file(findings, &origin),
+                    is_of_nothing: false,
+                    understood: policy.map(|policy| (settings, policy)),
+                    origin,
+                }
+            }
+            Err(error) => {
+                let mut findings = in_file(error.findings(), &origin);
+                findings.extend(
+                    error.rule_names.as_deref().map(app::examine_rules).unwrap_or_default(),
+                );
+                let is_of_nothing = error.is_of_nothing();
+                let rules_file = error.rule_names.map(|names| names.file);
+                Self { rules_file, findings, is_of_nothing, understood: None, origin }
+            }
+        }
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.findings.has_errors()
+    }
+
+    fn status(&self) -> ExitCode {
+        if self.has_errors() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS }
+    }
+
+    /// Writes what is wrong, and what is odd besides.
+    pub(super) fn refuse(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "auth-gateway: {}:", self.heading())?;
+        for line in self.findings.to_string().lines() {
+            writeln!(out, "  {line}")?;
+        }
+        self.write_counts(out)
+    }
+
+    /// Which of the files are wrong.
+    fn heading(&self) -> String {
+        let rules_file = self.rules_file.as_ref().map(|file| file.display().to_string());
+        let errors = self.findings.iter().filter(|found| found.severity == Severity::Error);
+        let is_of_rules = |error: &&Finding| error.file.is_some() && error.file == rules_file;
+        let (rules, configuration): (Vec<_>, Vec<_>) = errors.partition(is_of_rules);
+        match (!configuration.is_empty(), !rules.is_empty()) {
+            (true, true) => format!("the {} and the rules are not usable", self.origin),
+            (true, false) => format!("the {} is not usable", self.origin),
+            _ => "the rules are not usable".to_owned(),
+        }
+    }
+
+    fn write_warnings(&self, out: &mut impl Write) -> io::Result<()> {
+        for line in self.findings.to_string().lines() {
+            writeln!(out, "{line}")?;
+        }
+        self.write_counts(out)
+    }
+
+    fn write_counts(&self, out: &mut impl Write) -> io::Result<()> {
+        let count = |severity, word: &str| {
+            let number = self.findings.count(severity);
+            let plural = if number == 1 { "" } else { "s" };
+            format!("{} {word}{plural}", Grouped(number))
         };
-        let opaque = if issuer.introspection.is_some() { ", opaque tokens" } else { "" };
-        writeln!(out, "issuer      {} ({audience}{opaque})", issuer.url)?;
+        let errors = count(Severity::Error, "error");
+        writeln!(out, "{errors}, {}", count(Severity::Warning, "warning"))
     }
-    match &settings.embedded {
-        Some(embedded) => write_files(out, embedded)?,
-        None => write_server(out, &settings.openfga)?,
-    }
-    let redis = settings.redis.as_ref().map_or("none", |redis| redis.redacted_url());
-    writeln!(out, "redis       {redis}")?;
-    for limit in settings.limits.iter() {
-        writeln!(out, "limit       {limit}")?;
-    }
-    for (_, upstream) in &settings.upstreams {
-        let host = match &upstream.host {
-            HostHeader::Client => "the client's Host".to_owned(),
-            HostHeader::Fixed { host, .. } => format!("Host {}", host.to_str().unwrap_or_default()),
-        };
-        writeln!(out, "upstream    {}: {} ({host})", upstream.name, upstream.url)?;
-    }
-    let rules = policy.rules();
-    writeln!(out, "rules       {}, version {}", settings.rules.file.display(), rules.version())?;
-    for bound in policy.bound() {
-        writeln!(out, "  {:>3}  {bound}", bound.rule.index())?;
-    }
-    for leniency in leniencies(settings) {
-        writeln!(out, "warning     {leniency}")?;
-    }
-    for warning in rules.warnings() {
-        writeln!(out, "warning     {warning}")?;
-    }
-    Ok(())
 }
 
-fn write_files(out: &mut impl Write, embedded: &Embedded) -> std::io::Result<()> {
-    write!(out, "embedded    {}", embedded.model_file.display())?;
-    if let Some(tuples) = &embedded.tuples_file {
-        write!(out, ", tuples {}", tuples.display())?;
+/// What names no file is about the configuration.
+fn in_file(findings: Findings, origin: &Origin) -> Findings {
+    match origin {
+        Origin::File(path) => findings.in_file(path),
+        Origin::Defaults => findings,
     }
-    writeln!(out)
-}
-
-fn write_server(out: &mut impl Write, openfga: &OpenFga) -> std::io::Result<()> {
-    let model = openfga.model_id.as_deref().unwrap_or("latest");
-    let store = &openfga.client.store_id;
-    writeln!(out, "openfga     {} (store {store}, model {model})", openfga.client.url)
 }

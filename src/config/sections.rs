@@ -34,6 +34,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::problems::Problems;
+use super::rule_names::RuleNames;
 use crate::authn::{Credentials, IssuerSettings};
 use crate::proxy::cors::Cors;
 use crate::rate_limit::RedisSettings;
@@ -95,6 +96,25 @@ pub struct Settings {
 }
 
 impl File {
+    /// What rules may name; a stand-in for a part of that would make their own names look wrong.
+    pub(super) fn rule_names(&self, problems: &Problems) -> Option<RuleNames> {
+        let parts = ["rules.file", "rules.default_relation", "upstreams", "limits"];
+        if parts.iter().any(|part| problems.is_replaced(part)) {
+            return None;
+        }
+        let limits = self.limits.iter();
+        Some(RuleNames {
+            file: std::path::absolute(&self.rules.file).ok()?,
+            default_relation: self.rules.default_relation.clone(),
+            upstreams: self
+                .upstreams
+                .keys()
+                .map(|name| (name.clone(), UpstreamRole::of(name)))
+                .collect(),
+            limits: limits.map(|(name, limit)| (name.clone(), limit.counts_principals())).collect(),
+        })
+    }
+
     /// What the file means. Every section is read, whatever is wrong with the others; settings come
     /// only of a file without a mistake.
     pub(super) fn read(self, problems: &mut Problems) -> Option<Settings> {

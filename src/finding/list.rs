@@ -79,6 +79,18 @@ impl Findings {
         self
     }
 
+    /// The same, where nothing is refused because of them.
+    #[must_use]
+    pub fn into_warnings(self) -> Self {
+        let kept = self.kept.into_iter();
+        let kept = kept.map(|finding| Finding { severity: Severity::Warning, ..finding });
+        let mut counts = HashMap::new();
+        for ((_, kind), count) in self.counts {
+            *counts.entry((Severity::Warning, kind)).or_default() += count;
+        }
+        Self { kept: kept.collect(), counts }
+    }
+
     /// How many there are, those that are not told included.
     pub fn count(&self, severity: Severity) -> usize {
         self.counts.iter().filter(|((of, _), _)| *of == severity).map(|(_, count)| count).sum()
@@ -186,7 +198,7 @@ impl fmt::Display for Findings {
 impl std::error::Error for Findings {}
 
 /// A number that a human can read: 9,980.
-struct Grouped(usize);
+pub struct Grouped(pub usize);
 
 impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -41,7 +41,7 @@ fn the_same_mistake_ten_thousand_times_is_told_twenty_times_and_counted() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 22, "{text}");
     assert_eq!(lines[20], "  and 9,980 more of the same");
-    assert_eq!(lines[21], "there are no rules");
+    assert_eq!(lines[21], "warning: there are no rules");
     assert_eq!((findings.count(Severity::Error), findings.count(Severity::Warning)), (10_000, 1));
 }
 

@@ -1,6 +1,5 @@
 //! Rules bound to what they name: limits, upstreams and counters. Built whole, swapped whole.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +9,9 @@ use super::request::Request;
 use crate::authn::Principal;
 use crate::metrics::{Metrics, RuleMetrics};
 use crate::rate_limit::{KeyKind, KeyRef, LimitId};
-use crate::rules::{Access, Consistency, Found, OnUnavailable, Params, Rule, RuleSet, Target};
+use crate::rules::{
+    Access, Consistency, Found, Linked, Links, OnUnavailable, Rule, RuleSet, Target,
+};
 
 /// A rule with what its names stand for.
 #[derive(Debug)]
@@ -108,70 +109,8 @@ impl BoundLimit {
     }
 }
 
-/// The names that rules may use.
-pub struct Bindings<'a> {
-    /// Limits by name.
-    pub limits: &'a HashMap<String, (LimitId, KeyKind)>,
-    /// Upstreams by name, as positions.
-    pub upstreams: &'a HashMap<String, usize>,
-    /// Where the rules' counters live.
-    pub metrics: &'a Metrics,
-}
-
-/// A rule that cannot be bound.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Its upstream does not exist.
-    #[error("rule {index}: field \"target\": {name:?} is not a configured upstream")]
-    UnknownTarget {
-        /// Position in the file.
-        index: usize,
-        /// As written.
-        name: String,
-    },
-    /// Its limit does not exist.
-    #[error("rule {index}: field \"rate_limit\": {name:?} is not a configured limit")]
-    UnknownLimit {
-        /// Position in the file.
-        index: usize,
-        /// As written.
-        name: String,
-    },
-    /// A public rule has no principal to count by.
-    #[error(
-        "rule {index}: field \"rate_limit\": {name:?} counts by principal, which a public rule does not have"
-    )]
-    NobodyToCount {
-        /// Position in the file.
-        index: usize,
-        /// As written.
-        name: String,
-    },
-}
-
-/// What the rules say about a request.
-#[derive(Debug)]
-pub enum Ruling<'a> {
-    /// This rule decides.
-    Rule {
-        /// The rule.
-        rule: &'a Arc<BoundRule>,
-        /// What the path gives to its parameters.
-        params: Params<'a>,
-    },
-    /// The most specific pattern has no rule for the method.
-    MethodNotAllowed {
-        /// The value of `Allow`.
-        allow: &'a str,
-    },
-    /// The path has an encoded slash, and whatever its pattern is does not allow that.
-    EncodedSlash {
-        /// The rule that refuses it, when the path and the method have one.
-        rule: Option<&'a Arc<BoundRule>>,
-    },
-    /// No pattern matches.
-    NoRule,
-}
+/// What the name of a limit stands for.
+pub type NamedLimit = (LimitId, KeyKind);
 
 /// The rules in force.
 #[derive(Debug)]
@@ -181,17 +120,12 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Binds every rule, or tells of all that cannot be.
-    pub fn bind(rules: RuleSet, bindings: &Bindings<'_>) -> Result<Self, Vec<BindError>> {
-        let mut bound = Vec::with_capacity(rules.rules().len());
-        let mut errors = Vec::new();
-        for rule in rules.rules() {
-            match bind(rule, bindings) {
-                Ok(one) => bound.push(Arc::new(one)),
-                Err(error) => errors.push(error),
-            }
-        }
-        if errors.is_empty() { Ok(Self { rules, bound }) } else { Err(errors) }
+    /// Binds every rule to what its names stand for; its counters live in `metrics`.
+    pub fn bind(linked: Linked<NamedLimit>, metrics: &Metrics) -> Self {
+        let Linked { rules, links } = linked;
+        let bound = rules.rules().iter().zip(links);
+        let bound = bound.map(|(rule, links)| Arc::new(bind(rule, links, metrics))).collect();
+        Self { rules, bound }
     }
 
     /// All rules, in the file's order.
@@ -205,50 +139,26 @@ impl Policy {
     }
 
     /// The rule for a request.
-    pub fn find<'a>(&'a self, target: &'a Target<'_>) -> Ruling<'a> {
+    pub fn find<'a>(&'a self, target: &'a Target<'_>) -> Found<'a, Arc<BoundRule>> {
         self.find_for_method(target, target.method())
     }
 
     /// The rule for another method than the request's own, as a preflight asks for it.
-    pub fn find_for_method<'a>(&'a self, target: &'a Target<'_>, method: &Method) -> Ruling<'a> {
-        match self.rules.find_for_method(target.host(), target.path(), method) {
-            Found::Rule { rule, params } => match self.bound.get(rule.index()) {
-                Some(rule) => Ruling::Rule { rule, params },
-                None => Ruling::NoRule,
-            },
-            Found::MethodNotAllowed { allow } => Ruling::MethodNotAllowed { allow },
-            Found::EncodedSlash { rule } => {
-                Ruling::EncodedSlash { rule: rule.and_then(|rule| self.bound.get(rule.index())) }
-            }
-            Found::NoRule => Ruling::NoRule,
-        }
+    pub fn find_for_method<'a>(
+        &'a self,
+        target: &'a Target<'_>,
+        method: &Method,
+    ) -> Found<'a, Arc<BoundRule>> {
+        let found = self.rules.find_for_method(target.host(), target.path(), method);
+        found.map(|rule| self.bound.get(rule.index()))
     }
 }
 
-fn bind(rule: &Arc<Rule>, bindings: &Bindings<'_>) -> Result<BoundRule, BindError> {
-    let index = rule.index();
-    let upstream = *bindings
-        .upstreams
-        .get(rule.target())
-        .ok_or_else(|| BindError::UnknownTarget { index, name: rule.target().to_owned() })?;
-    let is_public = rule.is_public();
-    let limit = match rule.limit() {
-        None => None,
-        Some(name) => {
-            let name = name.to_owned();
-            let Some((id, kind)) = bindings.limits.get(&name) else {
-                return Err(BindError::UnknownLimit { index, name });
-            };
-            if is_public && matches!(kind, KeyKind::Principal) {
-                return Err(BindError::NobodyToCount { index, name });
-            }
-            Some(BoundLimit { id: *id, kind: kind.clone() })
-        }
-    };
-    Ok(BoundRule {
-        metrics: bindings.metrics.rule(rule.id()),
+fn bind(rule: &Arc<Rule>, links: Links<NamedLimit>, metrics: &Metrics) -> BoundRule {
+    BoundRule {
+        metrics: metrics.rule(rule.id()),
         rule: Arc::clone(rule),
-        limit,
-        upstream,
-    })
+        limit: links.limit.map(|(id, kind)| BoundLimit { id, kind }),
+        upstream: links.upstream,
+    }
 }

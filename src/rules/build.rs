@@ -1,41 +1,47 @@
 //! From an entry to a rule: every field is checked, whatever is wrong with the others.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::error::{Fault, Faults};
+use crate::finding::nearest;
+use crate::span::Span;
+
+use super::fault::{Fault, Faults};
 use super::file::{EncodedSlashes, OneOrMany, RuleEntry};
+use super::names::{Links, Names, TargetName};
 use super::object::{CheckTemplate, ObjectTemplate, is_relation};
 use super::pattern::Pattern;
 use super::place::Place;
 use super::rule::{Access, Requirements, Rule};
-use super::set::Names;
+use super::spot::Spot;
 use super::upstream_role::UpstreamRole;
-use crate::span::Span;
 
 const PUBLIC: &str = "public_access";
 const AUTHENTICATED: &str = "authenticated";
 /// The type of a feature that is written without one.
 const FEATURE_TYPE: &str = "feature";
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
+/// What other products call a rule without authentication; as a feature it would be an OpenFGA object.
+const WORDS_FOR_PUBLIC: [&str; 5] =
+    ["anonymous", "everybody", "everyone", "none", "unauthenticated"];
 
 /// Builds the rule for a place; `place` is `None` when its fields cannot be read.
-pub(super) fn build(
-    index: usize,
+pub(super) fn build<L: Clone>(
+    (index, spot): (usize, Spot),
     place: Option<Place>,
     entry: RuleEntry,
-    names: &Names,
+    names: &Names<L>,
     faults: &mut Faults,
-) -> Option<Rule> {
+) -> Option<(Rule, Links<L>)> {
     let feature =
         entry.feature.as_deref().and_then(|text| faults.keep("feature", parse_feature(text)));
     let pattern = place.as_ref().map(|place| &place.pattern);
     let access = read_access(&entry, feature.as_ref(), pattern, names, faults);
     let target: Box<str> = entry.target.as_deref().unwrap_or(&names.default_target).into();
-    check_target(&target, names, faults);
-    if let Some(limit) = &entry.rate_limit {
-        check_defined("rate_limit", limit, &names.limits, faults);
-    }
+    let upstream = find_target(&target, names, faults);
+    let is_public = matches!(access, Some(Access::Public));
+    let limit = entry.rate_limit.as_deref();
+    let limit = limit.and_then(|name| find_limit(name, is_public, names, faults));
+    question_feature(&entry, faults);
     let timeout =
         entry.timeout.as_deref().and_then(|text| faults.keep("timeout", parse_timeout(text)));
     let encoded_slashes = entry.encoded_slashes.unwrap_or_default();
@@ -55,8 +61,10 @@ pub(super) fn build(
         return None;
     }
     let place = place?;
-    Some(Rule {
+    let links = Links { upstream: upstream?.position, limit };
+    let rule = Rule {
         index,
+        spot,
         id: entry.id.map_or_else(|| place.derive_id(), String::into_boxed_str),
         place,
         access: access?,
@@ -73,19 +81,19 @@ pub(super) fn build(
         is_private_only,
         exposes_openfga: entry.expose_openfga.unwrap_or_default(),
         encoded_slashes,
-    })
+    };
+    Some((rule, links))
 }
 
 /// Whether the rule opens OpenFGA's API to private peers only.
-fn read_private_only(
+fn read_private_only<L>(
     entry: &RuleEntry,
     access: Option<&Access>,
     target: &str,
-    names: &Names,
+    names: &Names<L>,
     faults: &mut Faults,
 ) -> bool {
-    let is_public_openfga =
-        matches!(access, Some(Access::Public)) && names.openfga_targets.contains(target);
+    let is_public_openfga = matches!(access, Some(Access::Public)) && names.is_openfga(target);
     let exposes_openfga = entry.expose_openfga == Some(true);
     if exposes_openfga && access.is_some() && !is_public_openfga {
         faults.add("expose_openfga", Fault::NothingToExpose);
@@ -112,11 +120,32 @@ fn parse_feature(text: &str) -> Result<Feature, Fault> {
     object.map(Feature::Object).map_err(|cause| Fault::Object { value: text.to_owned(), cause })
 }
 
-fn read_access(
+/// A bare word that nearly is a reserved one. With its type before it, an object is called whatever it
+/// likes.
+fn question_feature(entry: &RuleEntry, faults: &mut Faults) {
+    let Some(word) = entry.feature.as_deref().filter(|_| !faults.concern("feature")) else {
+        return;
+    };
+    if [PUBLIC, AUTHENTICATED].contains(&word) || word.contains(':') || entry.object.is_some() {
+        return;
+    }
+    let lower = word.to_lowercase();
+    let reserved = if WORDS_FOR_PUBLIC.contains(&&*lower) {
+        Some(PUBLIC)
+    } else {
+        // `access` is a part of the word, and a name of its own.
+        nearest(word, [PUBLIC, AUTHENTICATED]).filter(|_| lower != "access")
+    };
+    if let Some(reserved) = reserved {
+        faults.question("feature", Fault::NearlyReserved { value: word.to_owned(), reserved });
+    }
+}
+
+fn read_access<L>(
     entry: &RuleEntry,
     feature: Option<&Feature>,
     pattern: Option<&Pattern>,
-    names: &Names,
+    names: &Names<L>,
     faults: &mut Faults,
 ) -> Option<Access> {
     let relation = read_relation(entry, names, faults);
@@ -168,7 +197,7 @@ fn read_object(
     faults.keep("object", parsed)
 }
 
-fn read_relation(entry: &RuleEntry, names: &Names, faults: &mut Faults) -> Option<Box<str>> {
+fn read_relation<L>(entry: &RuleEntry, names: &Names<L>, faults: &mut Faults) -> Option<Box<str>> {
     let (field, relation) = match (&entry.action, &entry.relation) {
         (Some(_), Some(_)) => {
             faults.add("relation", Fault::Beside { other: "action" });
@@ -199,24 +228,34 @@ fn refuse_check_fields(entry: &RuleEntry, feature: &'static str, faults: &mut Fa
     }
 }
 
-fn check_target(target: &str, names: &Names, faults: &mut Faults) {
-    // Without an embedded engine, the configuration insists on this upstream.
-    if target == UpstreamRole::OpenFga.name() && names.openfga_targets.is_empty() {
-        faults.add("target", Fault::NoOpenFga { known: list(&names.targets) });
-    } else {
-        check_defined("target", target, &names.targets, faults);
+fn find_target<L>(target: &str, names: &Names<L>, faults: &mut Faults) -> Option<TargetName> {
+    let found = names.targets.get(target).copied();
+    if found.is_none() {
+        // Without an embedded engine, the configuration insists on this upstream.
+        let is_embedded = target == UpstreamRole::OpenFga.name()
+            && !names.targets.values().any(|name| name.is_openfga);
+        let undefined = Fault::Undefined { value: target.to_owned() };
+        faults.add("target", if is_embedded { Fault::NoOpenFga } else { undefined });
     }
+    found
 }
 
-fn check_defined(field: &str, value: &str, known: &BTreeSet<String>, faults: &mut Faults) {
-    if !known.contains(value) {
-        faults.add(field, Fault::Undefined { value: value.to_owned(), known: list(known) });
-    }
-}
-
-fn list(names: &BTreeSet<String>) -> String {
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+fn find_limit<L: Clone>(
+    name: &str,
+    is_public: bool,
+    names: &Names<L>,
+    faults: &mut Faults,
+) -> Option<L> {
+    let value = || name.to_owned();
+    let fault = match names.limits.get(name) {
+        None => Fault::Undefined { value: value() },
+        Some(limit) if limit.counts_principals && is_public => {
+            Fault::NobodyToCount { value: value() }
+        }
+        Some(limit) => return Some(limit.limit.clone()),
+    };
+    faults.add("rate_limit", fault);
+    None
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, Fault> {
@@ -230,14 +269,14 @@ fn read_list(field: &str, items: Option<Vec<String>>, faults: &mut Faults) -> Bo
     if items.is_empty() {
         faults.add(field, Fault::EmptyList);
     }
-    for item in &items {
+    for (position, item) in items.iter().enumerate() {
         let has_space = if field == "scopes" {
             item.contains(char::is_whitespace)
         } else {
             item.trim() != item
         };
         if item.is_empty() || has_space || item.contains(char::is_control) {
-            faults.add(field, Fault::Item { value: item.clone() });
+            faults.add_to_item(field, position, Fault::Item { value: item.clone() });
         }
     }
     items.into_iter().map(String::into_boxed_str).collect()

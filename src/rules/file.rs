@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One rule: which requests it serves and who may send them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 #[schemars(extend(
     "oneOf" = [{"required": ["method"]}, {"required": ["methods"]}],
     "anyOf" = [{"required": ["feature"]}, {"required": ["object"]}],

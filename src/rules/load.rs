@@ -1,93 +1,86 @@
 //! From the text of a rule file to its rules.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use crate::finding::{Finding, Findings};
 
 use super::build::build;
-use super::error::{Fault, Faults, FileFault, MAX_FILE, RuleErrors};
-use super::file::{RawEntry, RuleEntry, schema};
+use super::entry::read;
+use super::fault::Faults;
+use super::file::RawEntry;
 use super::index::Index;
+use super::names::{Links, Names};
 use super::place::{Claims, Place};
 use super::rule::Rule;
-use super::set::Names;
+use super::spot::Spots;
+use super::tell::Teller;
+use super::warning::RuleWarning;
 
-pub(super) struct Loaded {
+/// Bytes in a rule file.
+pub(super) const MAX_FILE: usize = 4 * 1024 * 1024;
+/// What some editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+pub(super) struct Loaded<L> {
     pub(super) rules: Vec<Arc<Rule>>,
+    /// What the names in each rule stand for, in the same order.
+    pub(super) links: Vec<Links<L>>,
     pub(super) index: Index,
+    /// What is odd.
+    pub(super) findings: Findings,
 }
 
-pub(super) fn load(bytes: &[u8], names: &Names) -> Result<Loaded, RuleErrors> {
+pub(super) fn load<L: Clone>(bytes: &[u8], names: &Names<L>) -> Result<Loaded<L>, Findings> {
     if bytes.len() > MAX_FILE {
-        return Err(RuleErrors::File(FileFault::TooLarge { size: bytes.len() }));
+        let message = format!("the file has {} bytes (allowed {MAX_FILE})", bytes.len());
+        return Err(Finding::error("file_too_large", message).into());
     }
-    let entries: Vec<RawEntry> = serde_json::from_slice(bytes)
-        .map_err(|error| RuleErrors::File(FileFault::NotAList(error)))?;
-    let mut loaded = Loaded { rules: Vec::with_capacity(entries.len()), index: Index::default() };
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let entries: Vec<RawEntry> = serde_json::from_slice(text).map_err(|error| no_list(&error))?;
+    let spots = Spots::of(text);
+    let mut teller = Teller::new(names, &spots);
+    if entries.is_empty() {
+        teller.nothing();
+    }
+    let mut rules = Vec::with_capacity(entries.len());
+    let mut links = Vec::with_capacity(entries.len());
+    let mut index = Index::default();
     let mut claims = Claims::default();
-    let mut errors = Vec::new();
     for (position, entry) in entries.into_iter().enumerate() {
         let mut faults = Faults::of(position);
         if let Some(entry) = read(entry, &mut faults) {
             let place = Place::read(&entry, &mut faults);
             claims.claim(position, entry.id.as_deref(), place.as_ref(), &mut faults);
-            if let Some(rule) = build(position, place, entry, names, &mut faults) {
+            let spot = spots.entry(position);
+            if let Some((rule, linked)) = build((position, spot), place, entry, names, &mut faults)
+            {
                 let rule = Arc::new(rule);
-                loaded.index.insert(&rule);
-                loaded.rules.push(rule);
+                index.insert(&rule);
+                rules.push(rule);
+                links.push(linked);
             }
         }
-        errors.extend(faults.into_errors());
+        teller.tell_all(faults);
     }
-    if errors.is_empty() { Ok(loaded) } else { Err(RuleErrors::Rules(errors)) }
+    if teller.has_errors() {
+        return Err(teller.into_findings());
+    }
+    for warning in RuleWarning::all(&rules, &index, names) {
+        if let Some(rule) = rules.get(warning.rule()) {
+            teller.warning(rule, &warning);
+        }
+    }
+    Ok(Loaded { rules, links, index, findings: teller.into_findings() })
 }
 
-/// Reads the fields that can be read and notes the others, so that the rule's remaining fields are
-/// still checked.
-fn read(entry: RawEntry, faults: &mut Faults) -> Option<RuleEntry> {
-    let fields = match entry {
-        RawEntry::Fields(fields) => fields,
-        RawEntry::Other(found) => {
-            faults.add_to_rule(Fault::NotAnObject { found });
-            return None;
-        }
+fn no_list(error: &serde_json::Error) -> Findings {
+    let text = error.to_string();
+    // The place is told before the message, as for every other mistake.
+    let cause = text.rsplit_once(" at line ").map_or(&*text, |(cause, _)| cause);
+    let finding = if error.is_data() {
+        Finding::error("not_a_list", format!("the file must be a list of rules: {cause}"))
+    } else {
+        Finding::error("bad_json", format!("the file is not valid JSON: {cause}"))
     };
-    let mut good = Map::new();
-    for (field, value) in fields {
-        match check_field(&field, &value) {
-            Err(fault) => faults.add(&field, fault),
-            Ok(()) if good.contains_key(&field) => faults.add(&field, Fault::RepeatedField),
-            Ok(()) => drop(good.insert(field, value)),
-        }
-    }
-    match serde_json::from_value(Value::Object(good)) {
-        Ok(entry) => Some(entry),
-        Err(error) => {
-            faults.add_to_rule(Fault::WrongType(error));
-            None
-        }
-    }
+    finding.at(error.line().max(1), error.column().max(1)).into()
 }
-
-/// Reads an entry that has only this field.
-fn check_field(field: &str, value: &Value) -> Result<(), Fault> {
-    let alone = |value: Value| {
-        let fields = Map::from_iter([(field.to_owned(), value)]);
-        serde_json::from_value::<RuleEntry>(Value::Object(fields))
-    };
-    // Every field is optional on its own, so only an unknown one refuses null.
-    if alone(Value::Null).is_err() {
-        return Err(Fault::UnknownField { known: &KNOWN_FIELDS });
-    }
-    if value.is_null() {
-        return Err(Fault::Null);
-    }
-    alone(value.clone()).map(drop).map_err(Fault::WrongType)
-}
-
-static KNOWN_FIELDS: LazyLock<String> = LazyLock::new(|| {
-    let schema = schema();
-    let properties = schema.pointer("/$defs/RuleEntry/properties").and_then(Value::as_object);
-    let names: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
-    names.join(", ")
-});

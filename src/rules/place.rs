@@ -6,12 +6,51 @@ use std::fmt;
 
 use http::Method;
 
-use super::error::{Fault, Faults};
+use super::fault::{Fault, Faults};
 use super::file::RuleEntry;
 use super::host_pattern::HostPattern;
 use super::pattern::Pattern;
 
 const MAX_ID: usize = 128;
+
+/// Methods that applications use.
+pub(super) const HTTP_METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "TRACE", "CONNECT"];
+/// What else is registered with IANA, and what caches answer to.
+const OTHER_METHODS: [&str; 32] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "COPY",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "ORDERPATCH",
+    "PRI",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+    "BAN",
+];
 
 /// The methods a rule serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +166,19 @@ fn read_pattern(path: Option<&str>, faults: &mut Faults) -> Option<Pattern> {
 }
 
 fn read_methods(entry: &RuleEntry, faults: &mut Faults) -> Option<Methods> {
+    let methods = read_either(entry, faults);
+    let field = if entry.methods.is_some() { "methods" } else { "method" };
+    if let Some(Methods::Listed(listed)) = &methods {
+        let is_odd =
+            |method: &&str| !HTTP_METHODS.contains(method) && !OTHER_METHODS.contains(method);
+        for odd in listed.iter().map(Method::as_str).filter(is_odd) {
+            faults.question(field, Fault::OddMethod { value: odd.to_owned() });
+        }
+    }
+    methods
+}
+
+fn read_either(entry: &RuleEntry, faults: &mut Faults) -> Option<Methods> {
     match (&entry.method, &entry.methods) {
         (Some(_), Some(_)) => {
             faults.add("methods", Fault::Beside { other: "method" });

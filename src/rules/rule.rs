@@ -7,11 +7,14 @@ use super::host_pattern::HostPattern;
 use super::object::CheckTemplate;
 use super::pattern::Pattern;
 use super::place::{Methods, Place};
+use super::spot::Spot;
 
 /// One entry of `access_rules.json`, after everything in it was proved to mean something.
 #[derive(Debug)]
 pub struct Rule {
     pub(super) index: usize,
+    /// Where it starts in the file.
+    pub(super) spot: Spot,
     pub(super) id: Box<str>,
     pub(super) place: Place,
     pub(super) access: Access,

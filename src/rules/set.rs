@@ -1,54 +1,48 @@
 //! All rules of a file, immutable; a change of the file makes a new set.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
 
-use super::error::{Fault, RuleError, RuleErrors};
+use crate::finding::{Finding, Findings};
+
+use super::fault::Fault;
 use super::index::Index;
 use super::load::{Loaded, load};
+use super::names::{Links, Names};
 use super::path::CanonicalPath;
 use super::pattern::Params;
 use super::rule::{Access, Rule};
 use super::target::Target;
+use super::tell::about_model;
+#[cfg(test)]
 use super::warning::RuleWarning;
-
-/// What rules may refer to.
-#[derive(Clone, Debug)]
-pub struct Names {
-    /// The relation of a rule without `action`.
-    pub default_relation: String,
-    /// The upstream of a rule without `target`.
-    pub default_target: String,
-    /// All upstreams.
-    pub targets: BTreeSet<String>,
-    /// All limits.
-    pub limits: BTreeSet<String>,
-    /// Upstreams that are OpenFGA's API: whoever reaches it can grant himself anything.
-    pub openfga_targets: BTreeSet<String>,
-    /// Upstreams that are ZITADEL.
-    pub zitadel_targets: BTreeSet<String>,
-    /// Whether tokens are accepted whomever they are meant for.
-    pub any_audience: bool,
-}
 
 /// The rules that are in force.
 pub struct RuleSet {
     rules: Vec<Arc<Rule>>,
     index: Index,
-    warnings: Vec<RuleWarning>,
+    findings: Findings,
     version: Box<str>,
 }
 
-/// What the rules say about a request.
+/// Rules, and what the names in them stand for.
+#[derive(Debug)]
+pub struct Linked<L> {
+    /// The rules.
+    pub rules: RuleSet,
+    /// For each rule, in the same order.
+    pub links: Vec<Links<L>>,
+}
+
+/// What the rules say about a request; `R` is a rule, or what it was bound to.
 #[derive(Clone, Copy, Debug)]
-pub enum Found<'a> {
+pub enum Found<'a, R = Arc<Rule>> {
     /// This rule decides.
     Rule {
         /// The rule.
-        rule: &'a Arc<Rule>,
+        rule: &'a R,
         /// What the path gives to its parameters.
         params: Params<'a>,
     },
@@ -60,18 +54,40 @@ pub enum Found<'a> {
     /// The path has an encoded slash, and whatever its pattern is does not allow that.
     EncodedSlash {
         /// The rule that refuses it, when the path and the method have one.
-        rule: Option<&'a Arc<Rule>>,
+        rule: Option<&'a R>,
     },
     /// No pattern matches.
     NoRule,
 }
 
+impl<'a, R> Found<'a, R> {
+    /// The same about what rules stand for. A rule that stands for nothing is none, which refuses.
+    pub fn map<S>(self, stands_for: impl FnOnce(&'a R) -> Option<&'a S>) -> Found<'a, S> {
+        match self {
+            Self::Rule { rule, params } => match stands_for(rule) {
+                Some(rule) => Found::Rule { rule, params },
+                None => Found::NoRule,
+            },
+            Self::MethodNotAllowed { allow } => Found::MethodNotAllowed { allow },
+            Self::EncodedSlash { rule } => Found::EncodedSlash { rule: rule.and_then(stands_for) },
+            Self::NoRule => Found::NoRule,
+        }
+    }
+}
+
+impl<L: Clone> Linked<L> {
+    /// Reads a file's content; tells everything that is wrong with it at once.
+    pub fn parse(bytes: &[u8], names: &Names<L>) -> Result<Self, Findings> {
+        let Loaded { rules, links, index, findings } = load(bytes, names)?;
+        let rules = RuleSet { rules, index, findings, version: fingerprint(bytes) };
+        Ok(Self { rules, links })
+    }
+}
+
 impl RuleSet {
-    /// Reads a file's content; reports everything that is wrong with it at once.
-    pub fn parse(bytes: &[u8], names: &Names) -> Result<Self, RuleErrors> {
-        let Loaded { rules, index } = load(bytes, names)?;
-        let warnings = RuleWarning::all(&rules, &index, names);
-        Ok(Self { rules, index, warnings, version: fingerprint(bytes) })
+    /// As [`Linked::parse`], where nobody asks what names stand for.
+    pub fn parse<L: Clone>(bytes: &[u8], names: &Names<L>) -> Result<Self, Findings> {
+        Linked::parse(bytes, names).map(|linked| linked.rules)
     }
 
     /// The rule for a request.
@@ -107,9 +123,15 @@ impl RuleSet {
         &self.rules
     }
 
-    /// What is allowed but dangerous.
-    pub fn warnings(&self) -> &[RuleWarning] {
-        &self.warnings
+    /// What is allowed, and dangerous or rarely meant.
+    pub const fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// The dangers among them.
+    #[cfg(test)]
+    pub(super) fn warnings(&self, names: &Names) -> Vec<RuleWarning> {
+        RuleWarning::all(&self.rules, &self.index, names)
     }
 
     /// Names the content, so that replicas can be compared; 16 hex digits.
@@ -119,25 +141,23 @@ impl RuleSet {
 
     /// Compares the rules with an authorization model: `has(type, relation)` is `None` for an unknown
     /// type.
-    pub fn check_relations(&self, has: impl Fn(&str, &str) -> Option<bool>) -> Vec<RuleError> {
-        let check = |rule: &Arc<Rule>| {
+    pub fn check_relations(&self, has: impl Fn(&str, &str) -> Option<bool>) -> Findings {
+        let check = |rule: &Arc<Rule>| -> Option<Finding> {
             let Access::Check(check) = rule.access() else { return None };
-            let (field, fault) = match has(check.object().type_name(), check.relation()) {
+            let type_name = check.object().type_name();
+            let (field, fault) = match has(type_name, check.relation()) {
                 Some(true) => return None,
-                Some(false) => (
-                    "action",
-                    Fault::RelationNotInModel {
-                        value: check.relation().to_owned(),
-                        type_name: check.object().type_name().to_owned(),
-                    },
-                ),
+                Some(false) => {
+                    let value = check.relation().to_owned();
+                    ("action", Fault::RelationNotInModel { value, type_name: type_name.to_owned() })
+                }
                 None => {
                     let is_feature = rule.feature() == Some(check.object().as_str());
                     let value = check.object().as_str().to_owned();
                     (if is_feature { "feature" } else { "object" }, Fault::TypeNotInModel { value })
                 }
             };
-            Some(RuleError { rule: rule.index(), field: Some(field.into()), fault })
+            Some(about_model(rule, field, &fault))
         };
         self.rules.iter().filter_map(check).collect()
     }

@@ -5,20 +5,21 @@ use std::sync::Arc;
 
 use super::file::OnUnavailable;
 use super::index::{Comparison, Confusion, Index};
+use super::names::Names;
 use super::pattern::Segment;
 use super::rule::Rule;
-use super::set::Names;
 
 /// First path segments under which ZITADEL serves browsers and OIDC clients that have no token yet;
 /// everything else there is administration.
 const ZITADEL_PUBLIC: [&str; 8] =
     [".well-known", "assets", "debug", "device", "idps", "oauth", "oidc", "ui"];
+/// Confusions that one warning spells out.
+const MAX_CONFUSIONS: usize = 4;
 
 /// A rule that loads and deserves a second look.
 #[derive(Clone, Debug)]
-pub struct RuleWarning {
+pub(super) struct RuleWarning {
     rule: usize,
-    id: Box<str>,
     danger: Danger,
     /// What the danger is about, where it is about other rules: some of it.
     confusions: Box<[Confusion]>,
@@ -28,7 +29,7 @@ pub struct RuleWarning {
 
 /// What could go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Danger {
+pub(super) enum Danger {
     /// A public rule to OpenFGA's API, for direct private peers only.
     PublicOpenFga,
     /// A public rule to OpenFGA's API, for everybody.
@@ -45,11 +46,8 @@ pub enum Danger {
     NotCompared,
 }
 
-/// Confusions that one warning spells out.
-const MAX_CONFUSIONS: usize = 4;
-
 impl RuleWarning {
-    pub(super) fn all(rules: &[Arc<Rule>], index: &Index, names: &Names) -> Vec<Self> {
+    pub(super) fn all<L>(rules: &[Arc<Rule>], index: &Index, names: &Names<L>) -> Vec<Self> {
         let mut comparison = Comparison::new(index, rules);
         let of = |rule: &Arc<Rule>| {
             let decoded = match comparison.confusions(rule) {
@@ -71,36 +69,58 @@ impl RuleWarning {
 
     fn new(rule: &Rule, danger: Danger) -> Self {
         let confusions = Box::default();
-        Self { rule: rule.index(), id: rule.id().into(), danger, confusions, more: 0 }
+        Self { rule: rule.index(), danger, confusions, more: 0 }
     }
 
     /// The rule's position in the file, from 0.
-    pub const fn rule(&self) -> usize {
+    pub(super) const fn rule(&self) -> usize {
         self.rule
     }
 
-    /// The rule's id.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
     /// What could go wrong.
-    pub const fn danger(&self) -> Danger {
+    pub(super) const fn danger(&self) -> Danger {
         self.danger
     }
 
     /// Some paths of the rule, and the positions of the rules whose paths they are once decoded.
-    pub fn confusions(&self) -> impl Iterator<Item = (&str, usize)> {
+    #[cfg(test)]
+    pub(super) fn confusions(&self) -> impl Iterator<Item = (&str, usize)> {
         self.confusions.iter().map(|found| (&*found.path, found.rule.index()))
     }
 }
 
-fn dangers(rule: &Rule, names: &Names) -> [Option<Danger>; 3] {
+impl Danger {
+    /// The stable word for it.
+    pub(super) const fn kind(self) -> &'static str {
+        match self {
+            Self::PublicOpenFga => "public_openfga",
+            Self::ExposedOpenFga => "exposed_openfga",
+            Self::PublicZitadel => "public_zitadel",
+            Self::FailsOpen => "fails_open",
+            Self::RoleOfAnyProject => "role_of_any_project",
+            Self::ReadAsAnother => "read_as_another",
+            Self::NotCompared => "not_compared",
+        }
+    }
+
+    /// The field that brings it.
+    pub(super) const fn field(self) -> &'static str {
+        match self {
+            Self::PublicOpenFga | Self::PublicZitadel => "target",
+            Self::ExposedOpenFga => "expose_openfga",
+            Self::FailsOpen => "on_unavailable",
+            Self::RoleOfAnyProject => "roles",
+            Self::ReadAsAnother | Self::NotCompared => "encoded_slashes",
+        }
+    }
+}
+
+fn dangers<L>(rule: &Rule, names: &Names<L>) -> [Option<Danger>; 3] {
     let public = if !rule.is_public() {
         None
-    } else if names.openfga_targets.contains(rule.target()) {
+    } else if names.is_openfga(rule.target()) {
         Some(if rule.is_private_only() { Danger::PublicOpenFga } else { Danger::ExposedOpenFga })
-    } else if names.zitadel_targets.contains(rule.target()) && is_zitadel_administration(rule) {
+    } else if names.is_zitadel(rule.target()) && is_zitadel_administration(rule) {
         Some(Danger::PublicZitadel)
     } else {
         None
@@ -127,7 +147,7 @@ fn is_zitadel_administration(rule: &Rule) -> bool {
 
 impl fmt::Display for RuleWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule {} ({:?}): {}", self.rule, self.id, self.danger)?;
+        write!(f, "{}", self.danger)?;
         for (position, Confusion { path, rule }) in self.confusions.iter().enumerate() {
             let separator = if position == 0 { ": " } else { ", " };
             write!(f, "{separator}{path:?} for one of rule {} ({:?})", rule.index(), rule.id())?;

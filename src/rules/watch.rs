@@ -14,7 +14,8 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use super::error::MAX_FILE;
+use super::load::MAX_FILE;
+use crate::finding::Finding;
 
 /// How long a writer gets to finish after its first event.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -38,6 +39,22 @@ pub enum RuleFileError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl RuleFileError {
+    /// The same among other findings.
+    pub fn finding(&self) -> Finding {
+        let (path, finding) = match self {
+            Self::Unreadable { path, cause } => {
+                (path, Finding::error("unreadable", format!("cannot be read: {cause}")))
+            }
+            Self::TooLarge { path } => {
+                let message = format!("is larger than {MAX_FILE} bytes");
+                (path, Finding::error("file_too_large", message))
+            }
+        };
+        finding.about("rules.file (--rules)").in_file(path)
+    }
 }
 
 /// Where the rules are written down.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::gateway::{Gateway, Plan};
@@ -145,10 +145,16 @@ fn a_check_tells_what_was_understood() {
             "    2  GET /stores: public -> openfga; expose_openfga true",
             "limit       client: 6000 per 60s by client_ip",
             "limit       tenant: 5 per 60s by header:x-tenant",
-            "warning     tokens of http://127.0.0.1:9 are accepted for any audience; name the \
-             project's id in issuers[].audience (ZITADEL_AUDIENCE)",
+            "0 errors, 4 warnings",
         ] {
             assert!(output.lines().any(|l| l == line), "{line} is missing in: {output}");
+        }
+        for warning in [
+            "/gateway.yaml: warning: issuers[0].audience: tokens of http://127.0.0.1:9 are accepted \
+             for any audience; name the project's id in issuers[].audience (ZITADEL_AUDIENCE)",
+            ": warning: rule 1 \"named\" (GET /a): on_unavailable is allow",
+        ] {
+            assert!(output.contains(warning), "{warning} is missing in: {output}");
         }
     });
 }
@@ -211,17 +217,18 @@ fn errors_name_the_file_they_are_in() {
     story(async {
         let (status, output) = nowhere().rules_text("[{").run_to_the_end().await;
         assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
-        assert!(output.contains("rules.file (--rules): /"), "{output}");
-        assert!(output.contains("/access_rules.json: the file is not a list of rules"), "{output}");
+        assert!(output.contains("the rules are not usable:\n  /"), "{output}");
+        assert!(output.contains("/access_rules.json:1:2: the file is not valid JSON"), "{output}");
 
         let (_, output) = nowhere().rules_file(Path::new("absent.json")).check().await;
-        assert!(output.contains("the rules are not usable"), "{output}");
-        assert!(output.contains("rules.file (--rules): cannot read /"), "{output}");
-        assert!(output.contains("/absent.json: No such file"), "{output}");
+        assert!(output.contains("the rules are not usable:\n  /"), "{output}");
+        let cause = "/absent.json: rules.file (--rules): cannot be read: No such file";
+        assert!(output.contains(cause), "{output}");
 
         let two = json!([{"path": "/a"}, {"path": "/b"}]);
         let (_, output) = nowhere().rules(&two).check().await;
-        assert!(output.contains("/access_rules.json:\n  rule 0: "), "{output}");
+        assert!(output.contains("/access_rules.json:1:2: rule 0 (/a): method is"), "{output}");
+        assert!(output.contains("/access_rules.json:1:16: rule 1 (/b): method is"), "{output}");
 
         let (_, output) = nowhere().set("server.surprise", 1).check().await;
         assert!(output.contains("the configuration /"), "{output}");
@@ -232,6 +239,96 @@ fn errors_name_the_file_they_are_in() {
         assert!(output.contains("the configuration /"), "{output}");
         assert!(output.contains("authz.model_file: /"), "{output}");
     });
+}
+
+#[test]
+fn run_says_of_wrong_files_what_check_says() {
+    story(async {
+        let rules = json!([{"path": "/a", "metod": "GET", "feature": "x"}]);
+        for plan in [
+            nowhere().rules(&rules),
+            nowhere().rules_file(Path::new("absent.json")),
+            nowhere().set("server.surprise", 1),
+            nowhere().set("authz.mode", "embedded").set("authz.model_file", "absent.fga"),
+        ] {
+            // The files lie in a folder of their own for each process.
+            let told = |output: &str| {
+                let name = |word: &str| word.rsplit('/').next().unwrap().to_owned();
+                let line = |line: &str| line.split(' ').map(name).collect::<Vec<_>>().join(" ");
+                output.lines().map(line).collect::<BTreeSet<_>>()
+            };
+            let (status, checked) = plan.check().await;
+            assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{checked}");
+            let (status, ran) = plan.run_to_the_end().await;
+            assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{ran}");
+            // It may have logged something before it gave up.
+            let (checked, ran) = (told(&checked), told(&ran));
+            assert!(ran.is_superset(&checked), "{ran:?} does not say all of {checked:?}");
+        }
+    });
+}
+
+#[test]
+fn a_mistake_in_ten_thousand_rules_is_told_on_a_page() {
+    story(async {
+        let rule = |number| json!({"path": format!("/{number}"), "metod": "GET", "method": "GET", "feature": "x"});
+        let rules = (0..10_000).map(rule).collect();
+        let (status, output) = nowhere().rules(&rules).check().await;
+        assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{output}");
+        assert!(output.len() <= 20_000, "{} bytes", output.len());
+        assert!(output.contains("and 9,980 more of the same"), "{output}");
+        assert!(output.contains("\n10,000 errors, "), "{output}");
+    });
+}
+
+#[test]
+fn check_for_machines_prints_one_document_whatever_is_wrong() {
+    story(async {
+        let text =
+            "\u{feff}[\n  {\"path\": \"/a\", \"metod\": \"GET\", \"feature\": \"Public\"}\n]";
+        let plan = nowhere().rules_text(text).set("server.surprise", 1);
+        let (status, told) = plan.check_for_machines().await;
+        assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{told}");
+        let find = |list: &str, key: &str| {
+            let list = told[list].as_array().unwrap().iter();
+            let found = list.filter(|found| found["key"] == key).collect::<Vec<_>>();
+            assert_eq!(found.len(), 1, "{key} in {told}");
+            found[0].clone()
+        };
+        let unknown = find("errors", "server.surprise");
+        assert!(unknown["file"].as_str().unwrap().ends_with("/gateway.yaml"), "{unknown}");
+        let metod = find("errors", "rules[0].metod");
+        assert!(metod["file"].as_str().unwrap().ends_with("/access_rules.json"), "{metod}");
+        assert_eq!((&metod["line"], &metod["column"]), (&json!(2), &json!(18)), "{metod}");
+        assert_eq!(metod["message"], "unknown field \"metod\"", "{metod}");
+        assert_eq!(metod["suggestion"], "method", "{metod}");
+        assert_eq!(find("errors", "rules[0].method")["kind"], "missing");
+        assert_eq!(find("warnings", "rules[0].feature")["suggestion"], "public_access");
+        assert_eq!(told["summary"]["errors"], 3, "{told}");
+
+        for plan in [
+            nowhere().rules_file(Path::new("absent.json")),
+            nowhere().rules_text("["),
+            nowhere().set("authz.mode", "embedded").set("authz.model_file", "absent.fga"),
+            nowhere().without_env("OPENFGA_URL"),
+        ] {
+            let (status, told) = plan.check_for_machines().await;
+            assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{told}");
+            assert!(told["summary"]["errors"].as_u64() >= Some(1), "{told}");
+            assert!(told["errors"][0]["message"].is_string(), "{told}");
+        }
+
+        let (status, told) = nowhere().check_for_machines().await;
+        assert_eq!(status.code(), Some(0), "{told}");
+        assert_eq!(told["errors"], json!([]), "{told}");
+        assert_eq!(told["summary"]["rules"], guide_rules().as_array().unwrap().len(), "{told}");
+        assert_eq!(find_kind(&told, "any_audience")["key"], "issuers[0].audience");
+    });
+}
+
+fn find_kind(told: &Value, kind: &str) -> Value {
+    let mut warnings = told["warnings"].as_array().unwrap().iter();
+    warnings.find(|warning| warning["kind"] == kind).unwrap_or_else(|| panic!("{told}")).clone()
 }
 
 #[test]

@@ -42,8 +42,7 @@ fn a_rest_before_another_parameter_is_no_rule() {
         ]);
         let (status, output) = world.plan.clone().rules(&rules).check().await;
         assert_eq!(status.code(), Some(78), "{output}");
-        let expected =
-            "rule 1: field \"object\": \"feature:{path}/{id}\" has \"path\" before another";
+        let expected = "rule 1 (GET /b/{id}/*path): object \"feature:{path}/{id}\" has \"path\" before another";
         assert!(output.contains(expected), "{output}");
     });
 }
@@ -164,7 +163,7 @@ fn what_stands_beside_an_encoded_slash_is_held_to_what_stands_beside_a_slash() {
 fn a_rule_whose_paths_are_anothers_once_decoded_is_warned_about() {
     story(async {
         let world = registry().await;
-        let warning = "rule 8 (\"get /projects/{id}\"): encoded_slashes is allow";
+        let warning = "rule 8 (GET /projects/{id}): encoded_slashes is allow";
         let example =
             "\"/projects/x%2Fsecrets\" for one of rule 11 (\"get /projects/{group}/secrets\")";
         let line = world.gateway.await_message(warning).await;

@@ -173,8 +173,7 @@ fn a_rule_waits_for_the_model_that_it_asks_for() {
         let unknown = json!([{"path": "/folders/{id}", "method": "GET", "object": "folder:{id}"}]);
         gateway.write_rules(&with(story_rules(), unknown));
         eventually("the unknown type is named", SOON, async || {
-            let told =
-                "field \"object\": \"folder:{id}\" has a type that the authorization model does";
+            let told = "object \"folder:{id}\" has a type that the authorization model does";
             error().await.contains(told).then_some(())
         })
         .await;

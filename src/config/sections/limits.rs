@@ -90,6 +90,11 @@ pub(super) fn read(
 }
 
 impl LimitSection {
+    /// Whether public rules cannot name it.
+    pub(super) fn counts_principals(&self) -> bool {
+        matches!(key_kind(&self.key), Some(KeyKind::Principal))
+    }
+
     fn read(&self, name: &str, problems: &mut Problems) -> Option<Limit> {
         let key = key_kind(&self.key).ok_or_else(|| format!("{:?} is not a header name", self.key));
         let key = problems.take(format!("limits.{name}.key"), key)?;

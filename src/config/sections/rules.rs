@@ -11,8 +11,8 @@ use crate::config::problems::Problems;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RulesSection {
-    file: String,
-    default_relation: String,
+    pub(super) file: String,
+    pub(super) default_relation: String,
 }
 
 /// Where rules are.

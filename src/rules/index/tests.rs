@@ -1,19 +1,17 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use http::Method;
 use proptest::prelude::*;
 
-use crate::rules::{Found, Names, PathPolicy, RawTarget, RuleSet, Target};
+use crate::rules::{Found, Names, PathPolicy, RawTarget, RuleSet, Target, TargetName};
 
 pub(super) fn names() -> Names {
     Names {
         default_relation: "viewer".to_owned(),
         default_target: "app".to_owned(),
-        targets: BTreeSet::from(["app".to_owned()]),
-        limits: BTreeSet::new(),
-        openfga_targets: BTreeSet::new(),
-        zitadel_targets: BTreeSet::new(),
+        targets: BTreeMap::from([("app".to_owned(), TargetName::default())]),
+        limits: BTreeMap::new(),
         any_audience: false,
     }
 }

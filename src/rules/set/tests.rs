@@ -1,11 +1,13 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::rules::{Danger, Methods};
+use crate::finding::Severity;
+use crate::rules::warning::Danger;
+use crate::rules::{LimitName, Methods, TargetName};
 
 /// The rules of the deployment guide, unchanged.
 const GUIDE: &str = r#"[
@@ -14,23 +16,24 @@ const GUIDE: &str = r#"[
   {"path": "/stores/*path",        "method": "*",   "feature": "public_access", "target": "openfga"}
 ]"#;
 
-fn set(names: &[&str]) -> BTreeSet<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
-
 fn names() -> Names {
+    let target = |(position, name): (usize, &&str)| {
+        let (is_openfga, is_zitadel) = (*name == "openfga", *name == "zitadel");
+        ((*name).to_owned(), TargetName { position, is_openfga, is_zitadel })
+    };
+    let limit = |name: &str, counts_principals| {
+        (name.to_owned(), LimitName { limit: (), counts_principals })
+    };
     Names {
         default_relation: "viewer".to_owned(),
         default_target: "app".to_owned(),
-        targets: set(&["app", "openfga", "zitadel"]),
-        limits: set(&["reports"]),
-        openfga_targets: set(&["openfga"]),
-        zitadel_targets: set(&["zitadel"]),
+        targets: ["app", "openfga", "zitadel"].iter().enumerate().map(target).collect(),
+        limits: BTreeMap::from([limit("reports", false), limit("each", true)]),
         any_audience: false,
     }
 }
 
-fn parse(file: &Value) -> Result<RuleSet, RuleErrors> {
+fn parse(file: &Value) -> Result<RuleSet, Findings> {
     RuleSet::parse(file.to_string().as_bytes(), &names())
 }
 
@@ -41,14 +44,20 @@ fn rule_with(field: &str, value: Value) -> Value {
     rule
 }
 
+/// Compares everything that is told about a file, line by line.
 #[track_caller]
-fn check_errors(file: &str, expected: &[&str]) {
-    let errors = RuleSet::parse(file.as_bytes(), &names()).expect_err("invalid").to_string();
-    let lines: Vec<_> = errors.lines().collect();
-    assert_eq!(lines.len(), expected.len(), "{errors}");
-    for (line, start) in lines.iter().zip(expected) {
-        assert!(line.starts_with(start), "{line}\nshould start with\n{start}");
-    }
+fn check_told(file: &str, expected: &[&str]) {
+    let told = match RuleSet::parse(file.as_bytes(), &names()) {
+        Ok(rules) => rules.findings().clone(),
+        Err(findings) => findings,
+    };
+    let told = told.in_file(std::path::Path::new("r.json")).to_string();
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+}
+
+/// The kinds of the warnings.
+fn kinds(rules: &RuleSet) -> Vec<&'static str> {
+    rules.findings().iter().map(|finding| finding.kind).collect()
 }
 
 #[test]
@@ -65,8 +74,7 @@ fn the_deployment_guides_file_loads_unchanged() {
     );
     assert!(rules.rules()[1].is_public() && !rules.rules()[1].is_private_only());
     assert!(rules.rules()[2].is_public() && rules.rules()[2].is_private_only());
-    let dangers: Vec<_> = rules.warnings().iter().map(RuleWarning::danger).collect();
-    assert_eq!(dangers, [Danger::PublicZitadel, Danger::PublicOpenFga]);
+    assert_eq!(kinds(&rules), ["public_zitadel", "public_openfga"]);
 }
 
 #[test]
@@ -94,54 +102,139 @@ fn every_field_reaches_the_rule() {
     assert_eq!(rule.timeout(), Some(Duration::from_millis(1_500)));
     assert_eq!(rule.consistency(), crate::rules::Consistency::Higher);
     assert!(rule.allows_encoded_slashes());
-    assert_eq!(rules.warnings()[0].danger(), Danger::FailsOpen);
+    assert_eq!(kinds(&rules), ["fails_open"]);
 }
 
 #[test]
 fn everything_that_is_wrong_is_said_at_once() {
-    check_errors(
+    check_told(
         r#"[
-          {"path": "/a/../b", "method": "FETCH ALL", "feature": "x y", "target": "nowhere", "rate_limit": "none",
-           "timeout": "5 s", "pth": 1, "roles": "admin", "consistency": "lower", "host": "a:80", "id": ""},
-          "rule",
-          {},
-          {"path": "/ok", "method": "GET", "feature": "x"},
-          {"path": "/ok/", "method": "GET", "feature": "x"},
-          {"path": "/%6fk", "method": "POST,GET", "feature": "y"},
-          {"path": "/x", "path": "/y", "method": "GET", "feature": null},
-          {"path": "/z", "method": "GET", "feature": "x", "id": "get /ok"},
-          {"path": "/z", "method": "GET", "feature": "x", "timeout": "1d"},
-          {"path": "/w", "method": "GET", "feature": "x", "timeout": "1d", "id": "get /ok"},
-          {"path": "/v", "method": "GET", "feature": "x", "host": 5},
-          {"path": "/v", "method": "GET", "feature": "x"}
-        ]"#,
+  {"path": "/a/../b", "method": "FETCH ALL", "feature": "x y", "target": "nowhere", "rate_limit": "none",
+   "timeout": "5 s", "pth": 1, "roles": "admin", "consistency": "lower", "host": "a:80", "id": ""},
+  "rule",
+  {},
+  {"path": "/ok", "method": "GET", "feature": "x"},
+  {"path": "/ok/", "method": "GET", "feature": "x"},
+  {"path": "/%6fk", "method": "POST,GET", "feature": "y"},
+  {"path": "/x", "path": "/y", "method": "GET", "feature": null},
+  {"path": "/z", "method": "GET", "feature": "x", "id": "get /ok"},
+  {"path": "/z", "method": "GET", "feature": "x", "timeout": "1d"},
+  {"path": "/w", "method": "GET", "feature": "x", "timeout": "1d", "id": "get /ok"},
+  {"path": "/v", "method": "GET", "feature": "x", "host": 5, "roles": ["a", ""]},
+  {"path": "/v", "method": "GET", "feature": "x", "scopes": ["a", 7]},
+  [1, {"path": 2}]
+]"#,
         &[
-            r#"rule 0: field "pth": is not a field of a rule (expected one of path, method, methods, host, "#,
-            r#"rule 0: field "roles": invalid type: string "admin", expected a sequence"#,
-            r#"rule 0: field "consistency": unknown variant `lower`, expected `minimize_latency` or `higher`"#,
-            r#"rule 0: field "path": "/a/../b" has a dot segment"#,
-            r#"rule 0: field "method": "FETCH ALL" is not an HTTP method (expected "#,
-            r#"rule 0: field "host": "a:80" has an invalid port (expected a host without port"#,
-            r#"rule 0: field "id": "" is not an id (expected "#,
-            r#"rule 0: field "feature": "x y" has a character"#,
-            r#"rule 0: field "target": "nowhere" is not defined (expected one of app, openfga, zitadel)"#,
-            r#"rule 0: field "rate_limit": "none" is not defined (expected one of reports)"#,
-            r#"rule 0: field "timeout": "5 s" is not a duration (expected "#,
-            "rule 1: is a string (expected an object)",
-            r#"rule 2: field "path": is missing (expected "#,
-            r#"rule 2: field "method": is missing (expected "#,
-            r#"rule 2: field "feature": is missing (expected "#,
-            r#"rule 5: serves GET "/%6fk" on the same hosts as rule 3"#,
-            r#"rule 6: field "path": stands twice"#,
-            r#"rule 6: field "feature": is null"#,
-            r#"rule 7: field "id": "get /ok" is also the id of rule 3"#,
-            r#"rule 8: serves GET "/z" on the same hosts as rule 7"#,
-            r#"rule 8: field "timeout": "1d" is not a duration"#,
-            r#"rule 9: field "id": "get /ok" is also the id of rule 3"#,
-            r#"rule 9: field "timeout": "1d" is not a duration"#,
-            r#"rule 10: field "host": invalid type: integer `5`, expected a string"#,
+            r#"r.json:3:22: rule 0 "" (FETCH ALL a:80/a/../b): unknown field "pth"; did you mean "path"?"#,
+            r#"r.json:3:41: rule 0 "" (FETCH ALL a:80/a/../b): roles is a string (expected a list of strings)"#,
+            r#"r.json:3:65: rule 0 "" (FETCH ALL a:80/a/../b): consistency "lower" is not one of its words (expected one of minimize_latency, higher)"#,
+            r#"r.json:2:12: rule 0 "" (FETCH ALL a:80/a/../b): path "/a/../b" has a dot segment"#,
+            r#"r.json:2:33: rule 0 "" (FETCH ALL a:80/a/../b): method "FETCH ALL" is not an HTTP method (expected one such as GET, a comma-separated list, or * alone)"#,
+            r#"r.json:3:82: rule 0 "" (FETCH ALL a:80/a/../b): host "a:80" has an invalid port (expected a host without port, or *.example.com)"#,
+            r#"r.json:3:96: rule 0 "" (FETCH ALL a:80/a/../b): id "" is not an id (expected 1 to 128 printable ASCII characters)"#,
+            r#"r.json:2:57: rule 0 "" (FETCH ALL a:80/a/../b): feature "x y" has a character that an OpenFGA object cannot have"#,
+            r#"r.json:2:74: rule 0 "" (FETCH ALL a:80/a/../b): target "nowhere" is not defined (expected one of app, openfga, zitadel)"#,
+            r#"r.json:2:99: rule 0 "" (FETCH ALL a:80/a/../b): rate_limit "none" is not defined (expected one of each, reports)"#,
+            r#"r.json:3:15: rule 0 "" (FETCH ALL a:80/a/../b): timeout "5 s" is not a duration (expected 1ms to 1h, such as 500ms, 5s or 2m)"#,
+            "r.json:4:3: rule 1: must be an object, not a string",
+            "r.json:5:3: rule 2: path is missing (expected a pattern such as /api/*path)",
+            "r.json:5:3: rule 2: method is missing (expected a method, a list of them, or *)",
+            "r.json:5:3: rule 2: feature is missing (expected public_access, authenticated or an OpenFGA object type:id)",
+            r#"r.json:8:3: rule 5 (POST,GET /%6fk): serves GET "/%6fk" on the same hosts as rule 3 (parameter names make no difference)"#,
+            "r.json:9:18: rule 6 (GET /x): path stands twice",
+            "r.json:9:60: rule 6 (GET /x): feature is null (leave the field out, or give it a value)",
+            r#"r.json:10:57: rule 7 "get /ok" (GET /z): id "get /ok" is also the id of rule 3"#,
+            r#"r.json:11:3: rule 8 (GET /z): serves GET "/z" on the same hosts as rule 7 (parameter names make no difference)"#,
+            r#"r.json:11:62: rule 8 (GET /z): timeout "1d" is not a duration (expected 1ms to 1h, such as 500ms, 5s or 2m)"#,
+            r#"r.json:12:74: rule 9 "get /ok" (GET /w): id "get /ok" is also the id of rule 3"#,
+            r#"r.json:12:62: rule 9 "get /ok" (GET /w): timeout "1d" is not a duration (expected 1ms to 1h, such as 500ms, 5s or 2m)"#,
+            "r.json:13:59: rule 10 (GET /v): host is a number (expected a string)",
+            r#"r.json:13:77: rule 10 (GET /v): roles has the item "" (expected text without control characters or outer white space; scopes without white space)"#,
+            "r.json:14:61: rule 11 (GET /v): scopes is a list with a number in it (expected a list of strings)",
+            "r.json:15:3: rule 12: must be an object, not a list",
         ],
     );
+}
+
+#[test]
+fn the_name_that_was_meant_is_suggested() {
+    check_told(
+        r#"[{"path": "/a", "metod": "GET", "feature": "x"},
+{"path": "/b", "method": "GTE, PURGE, POST", "feature": "x", "target": "zitadle"},
+{"path": "/c", "methods": ["PSOT"], "feature": "x", "limit": "reports"},
+{"path": "/d", "method": "G-T!", "feature": "x", "rate_limit": "report", "Roles": ["a"]},
+{"path": "/e", "method": "*", "feature": "x", "consistency": "highr", "on_unavailable": "alow"},
+{"path": "/f", "method": "*", "feature": "public_access", "target": "opnfga", "rate_limit": "each"}]"#,
+        &[
+            r#"r.json:1:17: rule 0 (/a): unknown field "metod"; did you mean "method"?"#,
+            "r.json:1:2: rule 0 (/a): method is missing (expected a method, a list of them, or *)",
+            r#"r.json:2:72: rule 1 (GTE, PURGE, POST /b): target "zitadle" is not defined; did you mean "zitadel"?"#,
+            r#"r.json:3:53: rule 2 (PSOT /c): unknown field "limit"; did you mean "rate_limit"?"#,
+            r#"r.json:4:74: rule 3 (G-T! /d): unknown field "Roles"; did you mean "roles"?"#,
+            r#"r.json:4:26: rule 3 (G-T! /d): method "G-T!" is not an HTTP method (expected one such as GET, a comma-separated list, or * alone)"#,
+            r#"r.json:4:64: rule 3 (G-T! /d): rate_limit "report" is not defined; did you mean "reports"?"#,
+            r#"r.json:5:62: rule 4 (* /e): consistency "highr" is not one of its words; did you mean "higher"?"#,
+            r#"r.json:5:89: rule 4 (* /e): on_unavailable "alow" is not one of its words; did you mean "allow"?"#,
+            r#"r.json:6:69: rule 5 (* /f): target "opnfga" is not defined; did you mean "openfga"?"#,
+            r#"r.json:6:93: rule 5 (* /f): rate_limit "each" counts by principal, which a public rule does not have"#,
+            r#"r.json:2:26: warning: rule 1 (GTE, PURGE, POST /b): method "GTE" is not a method that is registered for HTTP; did you mean "GET"?"#,
+            r#"r.json:3:27: warning: rule 2 (PSOT /c): methods "PSOT" is not a method that is registered for HTTP; did you mean "POST"?"#,
+        ],
+    );
+}
+
+#[test]
+fn a_feature_that_reads_like_a_reserved_word_is_questioned() {
+    let told = |feature: &str| {
+        let rules = parse(&json!([rule_with("feature", feature.into())])).expect("valid");
+        rules.findings().iter().map(|found| found.suggestion.clone()).collect::<Vec<_>>()
+    };
+    for (feature, meant) in [
+        ("Public_Access", "public_access"),
+        ("public", "public_access"),
+        ("PUBLIC", "public_access"),
+        ("public-access", "public_access"),
+        ("publicaccess", "public_access"),
+        ("anonymous", "public_access"),
+        ("unauthenticated", "public_access"),
+        ("authenticate", "authenticated"),
+        ("Authenticated", "authenticated"),
+        ("authentication", "authenticated"),
+        ("authenticted", "authenticated"),
+    ] {
+        assert_eq!(told(feature), [Some(meant.to_owned())], "{feature}");
+    }
+    for feature in
+        ["public_access", "authenticated", "feature:public", "page:public", "access", "reports"]
+    {
+        assert_eq!(told(feature), [], "{feature}");
+    }
+    check_told(
+        r#"[{"path": "/a", "method": "GET", "feature": "Public_Access"}]"#,
+        &[
+            r#"r.json:1:45: warning: rule 0 (GET /a): feature "Public_Access" asks OpenFGA for the object "feature:Public_Access" (write that if it is meant); did you mean "public_access"?"#,
+        ],
+    );
+    let template = json!([{"path": "/a/{id}", "method": "GET", "feature": "public", "object": "document:{id}"}]);
+    assert!(parse(&template).expect("valid").findings().is_empty());
+}
+
+#[test]
+fn the_same_mistake_in_every_rule_is_told_a_few_times_and_counted() {
+    let rule = |number: usize| json!({"path": format!("/{number}"), "metod": "GET", "feature": "x", "target": "servr"});
+    let file: Value = (0..10_000).map(rule).collect();
+    let told = parse(&file).expect_err("invalid").to_string();
+    assert!(told.len() <= 20_000, "{} bytes", told.len());
+    assert_eq!(told.matches("did you mean \"method\"?").count(), 20, "{told}");
+    assert_eq!(told.matches("and 9,980 more of the same").count(), 3, "{told}");
+}
+
+#[test]
+fn a_mistake_does_not_hide_what_is_odd() {
+    let file = json!([rule_with("metod", "GET".into()), rule_with("feature", "public".into())]);
+    let told = parse(&file).expect_err("invalid");
+    assert_eq!(told.count(Severity::Error), 2, "{told}");
+    assert_eq!(told.count(Severity::Warning), 1, "{told}");
 }
 
 #[test]
@@ -196,13 +289,13 @@ fn one_wrong_field_is_named() {
         ("on_unavailable", json!("maybe")),
         ("context", json!({})),
         ("Path", json!("/b")),
+        ("consistency", json!({"higher": null})),
     ] {
         let rule = rule_with(field, value);
-        let RuleErrors::Rules(errors) = parse(&json!([rule])).expect_err(field) else {
-            panic!("{rule}")
-        };
-        assert_eq!(errors.len(), 1, "{rule}: {errors:?}");
-        assert_eq!(errors[0].field(), Some(field), "{rule}: {errors:?}");
+        let told = parse(&json!([rule])).expect_err(field);
+        let keys: Vec<_> = told.iter().map(|error| error.key.as_str()).collect();
+        assert_eq!(keys.len(), 1, "{rule}: {told}");
+        assert!(keys[0].starts_with(&format!("rules[0].{field}")), "{rule}: {told}");
     }
 }
 
@@ -267,8 +360,8 @@ fn rules_for_the_same_requests_are_refused() {
         let result = parse(&json!([entry(first), entry(second)]));
         assert_eq!(result.is_err(), is_duplicate, "{first:?} {second:?}");
         if let Err(errors) = result {
-            assert_eq!(errors.count(), 1, "{errors}");
-            assert!(errors.to_string().starts_with("rule 1: serves "), "{errors}");
+            assert_eq!(errors.count(Severity::Error), 1, "{errors}");
+            assert!(errors.to_string().contains(": serves "), "{errors}");
         }
     }
 }
@@ -276,28 +369,62 @@ fn rules_for_the_same_requests_are_refused() {
 #[test]
 fn a_file_that_is_no_list_is_refused() {
     let deep = "[".repeat(100_000);
-    for file in ["", "{}", "null", "[", "[{}", "[{}] x", r#"{"path": "/a"}"#, "\u{feff}[]", &deep] {
-        let errors = RuleSet::parse(file.as_bytes(), &names()).expect_err("no list");
-        assert!(matches!(errors, RuleErrors::File(_)), "{errors}");
+    for (file, kind) in [
+        ("", "bad_json"),
+        ("{}", "not_a_list"),
+        ("null", "not_a_list"),
+        ("[", "bad_json"),
+        ("[{}", "bad_json"),
+        ("[{}] x", "bad_json"),
+        (r#"{"path": "/a"}"#, "not_a_list"),
+        ("[]\u{feff}", "bad_json"),
+        (&deep, "bad_json"),
+    ] {
+        let told = RuleSet::parse(file.as_bytes(), &names()).expect_err("no list");
+        let kinds: Vec<_> = told.iter().map(|error| (error.kind, error.line)).collect();
+        assert_eq!(kinds, [(kind, Some(1))], "{told}");
     }
+    check_told(
+        "[\n  {\"path\": \"/a\",}\n]",
+        &["r.json:2:17: the file is not valid JSON: trailing comma"],
+    );
+    check_told(
+        "{}",
+        &["r.json:1:1: the file must be a list of rules: invalid type: map, expected a sequence"],
+    );
     let large = vec![b' '; 4 * 1024 * 1024 + 1];
     let errors = RuleSet::parse(&large, &names()).expect_err("too large").to_string();
     assert!(errors.contains("4194305 bytes (allowed 4194304)"), "{errors}");
+}
+
+#[test]
+fn an_empty_list_is_warned_about() {
     assert!(RuleSet::parse(b"[]", &names()).expect("valid").rules().is_empty());
+    check_told(
+        "[]",
+        &["r.json:1:1: warning: there are no rules: every request is answered with 403 no_rule"],
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_rules() {
+    let rules = RuleSet::parse(format!("\u{feff}{GUIDE}").as_bytes(), &names()).expect("valid");
+    assert_eq!(rules.rules().len(), 3);
+    check_told("\u{feff}[7]", &["r.json:1:2: rule 0: must be an object, not a number"]);
 }
 
 #[test]
 fn public_rules_to_administration_are_warned_about() {
     for (path, target, expose, danger) in [
-        ("/stores/*path", "openfga", false, Some(Danger::PublicOpenFga)),
-        ("/stores/*path", "openfga", true, Some(Danger::ExposedOpenFga)),
-        ("/admin/v1/*path", "zitadel", false, Some(Danger::PublicZitadel)),
-        ("/v2/users/*path", "zitadel", false, Some(Danger::PublicZitadel)),
-        ("/*path", "zitadel", false, Some(Danger::PublicZitadel)),
-        ("/{any}/x", "zitadel", false, Some(Danger::PublicZitadel)),
-        ("/oauth/v2/*path", "zitadel", false, None),
-        ("/ui/*path", "zitadel", false, None),
-        ("/*path", "app", false, None),
+        ("/stores/*path", "openfga", false, &["public_openfga"][..]),
+        ("/stores/*path", "openfga", true, &["exposed_openfga"]),
+        ("/admin/v1/*path", "zitadel", false, &["public_zitadel"]),
+        ("/v2/users/*path", "zitadel", false, &["public_zitadel"]),
+        ("/*path", "zitadel", false, &["public_zitadel"]),
+        ("/{any}/x", "zitadel", false, &["public_zitadel"]),
+        ("/oauth/v2/*path", "zitadel", false, &[]),
+        ("/ui/*path", "zitadel", false, &[]),
+        ("/*path", "app", false, &[]),
     ] {
         let mut rule =
             json!({"path": path, "method": "*", "feature": "public_access", "target": target});
@@ -305,8 +432,7 @@ fn public_rules_to_administration_are_warned_about() {
             rule["expose_openfga"] = true.into();
         }
         let rules = parse(&json!([rule])).expect("valid");
-        let found = rules.warnings().first().map(RuleWarning::danger);
-        assert_eq!(found, danger, "{path} {target}");
+        assert_eq!(kinds(&rules), danger, "{path} {target}");
         assert_eq!(rules.rules()[0].is_private_only(), target == "openfga" && !expose);
     }
 }
@@ -318,7 +444,7 @@ fn a_role_of_no_named_project_is_warned_about_where_any_audience_is_accepted() {
             json!([{"path": "/a", "method": "GET", "feature": "authenticated", "roles": roles}]);
         let names = Names { any_audience, ..names() };
         let rules = RuleSet::parse(rule.to_string().as_bytes(), &names).expect("valid");
-        rules.warnings().iter().map(RuleWarning::danger).collect::<Vec<_>>()
+        rules.warnings(&names).iter().map(RuleWarning::danger).collect::<Vec<_>>()
     };
     assert_eq!(check(json!(["admin"]), true), [Danger::RoleOfAnyProject]);
     assert_eq!(check(json!(["77:admin", "admin"]), true), [Danger::RoleOfAnyProject]);
@@ -339,13 +465,13 @@ fn rules_are_compared_with_the_model() {
     let errors = rules.check_relations(|type_name, relation| {
         (type_name == "feature").then_some(relation == "viewer")
     });
-    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    let told = errors.in_file(std::path::Path::new("r.json")).to_string();
     assert_eq!(
-        lines,
+        told.lines().collect::<Vec<_>>(),
         [
-            r#"rule 1: field "action": "owner" is not a relation of the type "feature" in the authorization model"#,
-            r#"rule 2: field "object": "document:{id}" has a type that the authorization model does not define"#,
-            r#"rule 3: field "feature": "group:y" has a type that the authorization model does not define"#,
+            r#"r.json:1:45: rule 1 (GET /b): action "owner" is not a relation of the type "feature" in the authorization model"#,
+            r#"r.json:1:105: rule 2 (GET /c/{id}): object "document:{id}" has a type that the authorization model does not define"#,
+            r#"r.json:1:164: rule 3 (GET /d): feature "group:y" has a type that the authorization model does not define"#,
         ]
     );
 }

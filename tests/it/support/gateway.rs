@@ -149,6 +149,18 @@ impl Plan {
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
+    /// Runs `auth-gateway check --json`: exit status, and the document that is all of its output.
+    pub async fn check_for_machines(&self) -> (ExitStatus, Value) {
+        let files = self.files();
+        let process = Process::spawn(
+            "auth-gateway check --json",
+            self.command("check", &files).arg("--json"),
+        );
+        let (status, text) = self.ended(&process).await;
+        assert_eq!(process.output().stderr(), Vec::<String>::new());
+        (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+    }
+
     /// Runs `auth-gateway run` that is expected to end by itself.
     pub async fn run_to_the_end(&self) -> (ExitStatus, String) {
         let files = self.files();

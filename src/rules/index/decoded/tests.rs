@@ -6,12 +6,13 @@ use proptest::prelude::*;
 use super::{Comparison, MAX_PLACES};
 use crate::rules::index::tests::{file, names, rules};
 use crate::rules::load::load;
-use crate::rules::{CanonicalPath, Danger, Found, PathPolicy, RuleSet, RuleWarning};
+use crate::rules::warning::{Danger, RuleWarning};
+use crate::rules::{CanonicalPath, Found, PathPolicy, RuleSet};
 
 /// The warnings, without what they have in common.
 fn warnings(lines: &[&str]) -> Vec<String> {
     let rules = rules(lines);
-    let warnings = rules.warnings().iter();
+    let warnings = rules.warnings(&names()).into_iter();
     let warnings = warnings.filter(|warning| warning.danger() == Danger::ReadAsAnother);
     warnings
         .map(|warning| {
@@ -156,7 +157,7 @@ proptest! {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let rules = rules(&lines);
         let told: BTreeSet<_> = rules
-            .warnings()
+            .warnings(&names())
             .iter()
             .flat_map(|warning| warning.confusions().map(|(_, other)| (warning.rule(), other)))
             .collect();
@@ -172,7 +173,8 @@ proptest! {
     fn what_is_told_is_so(lines in lines()) {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let rules = rules(&lines);
-        for (path, other) in rules.warnings().iter().flat_map(RuleWarning::confusions) {
+        let warnings = rules.warnings(&names());
+        for (path, other) in warnings.iter().flat_map(RuleWarning::confusions) {
             prop_assert!(path.contains("%2F"), "{path} {lines:?}");
             let decoded = path.replace("%2F", "/");
             prop_assert_eq!(server(&rules, &decoded), Some(other), "{} {:?}", path, lines);

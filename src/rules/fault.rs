@@ -1,69 +1,55 @@
-//! What is wrong with a rule file; everything at once, so that one attempt finds all of it.
-
-use std::fmt;
+//! What is wrong, or odd, with one rule.
 
 use super::host::HostError;
 use super::object::ObjectError;
 use super::pattern::PatternError;
 
-/// Bytes in a rule file.
-pub(super) const MAX_FILE: usize = 4 * 1024 * 1024;
-
-/// Why a rule file is not used.
+/// A fault and the part of the rule that has it.
 #[derive(Debug)]
-pub enum RuleErrors {
-    /// The file cannot be read as a list.
-    File(FileFault),
-    /// These rules are wrong; in the file's order.
-    Rules(Vec<RuleError>),
-}
-
-/// What is wrong with the file as a whole.
-#[derive(Debug, thiserror::Error)]
-pub enum FileFault {
-    /// More than 4 MiB.
-    #[error("the file has {size} bytes (allowed {MAX_FILE})")]
-    TooLarge {
-        /// Its size in bytes.
-        size: usize,
-    },
-    /// Not JSON, not a list, or nested too deeply.
-    #[error("the file is not a list of rules: {0}")]
-    NotAList(serde_json::Error),
-}
-
-/// One thing that is wrong with one rule.
-#[derive(Debug)]
-pub struct RuleError {
+pub(super) struct RuleFault {
+    /// The rule's position in the file.
     pub(super) rule: usize,
+    /// `None` for the rule as a whole.
     pub(super) field: Option<Box<str>>,
+    /// Position in the field's list.
+    pub(super) item: Option<usize>,
     pub(super) fault: Fault,
 }
 
-/// What is wrong with a rule or one of its fields.
+/// What is wrong with a rule or one of its fields; the text goes behind the field's name.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub(super) enum Fault {
     /// The entry is no object.
-    #[error("is {found} (expected an object)")]
+    #[error("must be an object, not {found}")]
     NotAnObject {
         /// What it is.
         found: &'static str,
     },
     /// No such field.
-    #[error("is not a field of a rule (expected one of {known})")]
-    UnknownField {
-        /// The fields there are.
-        known: &'static str,
-    },
+    #[error("unknown field")]
+    UnknownField,
     /// The field stands more than once.
     #[error("stands twice")]
     RepeatedField,
     /// `null`, which could be a requirement that got lost.
     #[error("is null (leave the field out, or give it a value)")]
     Null,
-    /// Another JSON type, or a word that the field does not know.
-    #[error("{0}")]
-    WrongType(serde_json::Error),
+    /// Another JSON type.
+    #[error("is {found} (expected {expected})")]
+    WrongType {
+        /// What it is.
+        found: String,
+        /// What the field takes.
+        expected: &'static str,
+    },
+    /// A field that takes one of a few words has another.
+    #[error("{value:?} is not one of its words")]
+    UnknownWord {
+        /// What stands there.
+        value: String,
+        /// The words there are.
+        known: &'static [&'static str],
+    },
     /// A required field is absent.
     #[error("is missing (expected {expected})")]
     Missing {
@@ -128,22 +114,37 @@ pub enum Fault {
         /// What stands there.
         value: String,
     },
+    /// A method that HTTP does not register.
+    #[error("{value:?} is not a method that is registered for HTTP")]
+    OddMethod {
+        /// What stands there, in upper case.
+        value: String,
+    },
+    /// A feature that reads like one of the two reserved words.
+    #[error(
+        "{value:?} asks OpenFGA for the object \"feature:{value}\" (write that if it is meant)"
+    )]
+    NearlyReserved {
+        /// What stands there.
+        value: String,
+        /// The word that is probably meant.
+        reserved: &'static str,
+    },
     /// No upstream or limit has this name.
-    #[error("{value:?} is not defined (expected one of {known})")]
+    #[error("{value:?} is not defined")]
     Undefined {
         /// What stands there.
         value: String,
-        /// The names there are.
-        known: String,
+    },
+    /// A public rule has nobody to count by principal.
+    #[error("{value:?} counts by principal, which a public rule does not have")]
+    NobodyToCount {
+        /// What stands there.
+        value: String,
     },
     /// OpenFGA's upstream, where the engine in this process decides.
-    #[error(
-        "\"openfga\" is not defined (authz.mode is embedded, so there is no OpenFGA upstream; expected one of {known})"
-    )]
-    NoOpenFga {
-        /// The names there are.
-        known: String,
-    },
+    #[error("\"openfga\" is not defined: authz.mode is embedded, so there is no OpenFGA upstream")]
+    NoOpenFga,
     /// Not a duration, or out of bounds.
     #[error("{value:?} is not a duration (expected 1ms to 1h, such as 500ms, 5s or 2m)")]
     Duration {
@@ -168,7 +169,7 @@ pub enum Fault {
         value: String,
     },
     /// The field has no effect without an OpenFGA check.
-    #[error("has no effect on a rule with the feature {feature:?}, which asks OpenFGA nothing")]
+    #[error("has no effect beside the feature {feature:?}, which asks OpenFGA nothing")]
     NeedsCheck {
         /// The feature.
         feature: &'static str,
@@ -215,77 +216,88 @@ pub enum Fault {
     },
 }
 
-impl RuleErrors {
-    /// How many things are wrong.
-    pub const fn count(&self) -> usize {
+impl Fault {
+    /// The stable word for this kind of fault.
+    pub(super) const fn kind(&self) -> &'static str {
         match self {
-            Self::File(_) => 1,
-            Self::Rules(errors) => errors.len(),
+            Self::NotAnObject { .. } => "not_an_object",
+            Self::UnknownField => "unknown_field",
+            Self::RepeatedField => "repeated_field",
+            Self::Null => "null",
+            Self::WrongType { .. } => "wrong_type",
+            Self::UnknownWord { .. } => "unknown_word",
+            Self::Missing { .. } => "missing",
+            Self::Beside { .. } => "beside",
+            Self::NotAMethod { .. } => "bad_method",
+            Self::Pattern { .. } => "bad_path",
+            Self::EncodedSlash { .. } => "encoded_slash",
+            Self::Host { .. } => "bad_host",
+            Self::Object { .. } => "bad_object",
+            Self::TemplateInFeature { .. } => "template_in_feature",
+            Self::Relation { .. } => "bad_relation",
+            Self::OddMethod { .. } => "odd_method",
+            Self::NearlyReserved { .. } => "nearly_reserved",
+            Self::Undefined { .. } => "undefined_name",
+            Self::NobodyToCount { .. } => "nobody_to_count",
+            Self::NoOpenFga => "no_openfga",
+            Self::Duration { .. } => "bad_duration",
+            Self::Id { .. } => "bad_id",
+            Self::EmptyList => "empty_list",
+            Self::Item { .. } => "bad_item",
+            Self::NeedsCheck { .. } => "needs_check",
+            Self::NeedsAuthentication => "needs_authentication",
+            Self::NothingToExpose => "nothing_to_expose",
+            Self::DuplicateId { .. } => "duplicate_id",
+            Self::DuplicateRule { .. } => "duplicate_rule",
+            Self::TypeNotInModel { .. } => "type_not_in_model",
+            Self::RelationNotInModel { .. } => "relation_not_in_model",
         }
     }
-}
 
-impl RuleError {
-    /// The rule's position in the file, from 0.
-    pub const fn rule(&self) -> usize {
-        self.rule
-    }
-
-    /// The field, unless the whole rule is meant.
-    pub fn field(&self) -> Option<&str> {
-        self.field.as_deref()
-    }
-
-    /// What is wrong.
-    pub const fn fault(&self) -> &Fault {
-        &self.fault
-    }
-}
-
-impl fmt::Display for RuleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.field {
-            Some(field) => write!(f, "rule {}: field {field:?}: {}", self.rule, self.fault),
-            None => write!(f, "rule {}: {}", self.rule, self.fault),
-        }
-    }
-}
-
-impl fmt::Display for RuleErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What was written where a known name is expected.
+    pub(super) fn misspelt<'a>(&'a self, field: &'a str) -> Option<&'a str> {
         match self {
-            Self::File(fault) => fault.fmt(f),
-            Self::Rules(errors) => {
-                for (position, error) in errors.iter().enumerate() {
-                    let separator = if position == 0 { "" } else { "\n" };
-                    write!(f, "{separator}{error}")?;
-                }
-                Ok(())
-            }
+            Self::UnknownField => Some(field),
+            Self::UnknownWord { value, .. }
+            | Self::NotAMethod { value }
+            | Self::OddMethod { value }
+            | Self::Undefined { value } => Some(value),
+            _ => None,
         }
     }
 }
 
-impl std::error::Error for RuleError {}
-impl std::error::Error for RuleErrors {}
-
-/// Collects what is wrong with one rule.
+/// Collects what is wrong with one rule, and what is odd.
 pub(super) struct Faults {
     rule: usize,
-    errors: Vec<RuleError>,
+    errors: Vec<RuleFault>,
+    oddities: Vec<RuleFault>,
 }
 
 impl Faults {
     pub(super) const fn of(rule: usize) -> Self {
-        Self { rule, errors: Vec::new() }
+        Self { rule, errors: Vec::new(), oddities: Vec::new() }
     }
 
     pub(super) fn add(&mut self, field: &str, fault: Fault) {
-        self.errors.push(RuleError { rule: self.rule, field: Some(field.into()), fault });
+        self.errors.push(self.at(Some(field), fault));
     }
 
     pub(super) fn add_to_rule(&mut self, fault: Fault) {
-        self.errors.push(RuleError { rule: self.rule, field: None, fault });
+        self.errors.push(self.at(None, fault));
+    }
+
+    pub(super) fn add_to_item(&mut self, field: &str, item: usize, fault: Fault) {
+        self.errors.push(RuleFault { item: Some(item), ..self.at(Some(field), fault) });
+    }
+
+    /// Notes what is allowed and rarely meant.
+    pub(super) fn question(&mut self, field: &str, fault: Fault) {
+        self.oddities.push(self.at(Some(field), fault));
+    }
+
+    fn at(&self, field: Option<&str>, fault: Fault) -> RuleFault {
+        RuleFault { rule: self.rule, field: field.map(Into::into), item: None, fault }
     }
 
     /// Takes the value, or notes why there is none.
@@ -297,11 +309,13 @@ impl Faults {
         self.errors.iter().any(|error| error.field.as_deref() == Some(field))
     }
 
+    /// Whether the rule can be used.
     pub(super) fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }
 
-    pub(super) fn into_errors(self) -> Vec<RuleError> {
-        self.errors
+    /// What is wrong, and what is odd.
+    pub(super) fn into_parts(self) -> (Vec<RuleFault>, Vec<RuleFault>) {
+        (self.errors, self.oddities)
     }
 }

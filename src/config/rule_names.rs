@@ -1,0 +1,19 @@
+//! What rules may name, as far as it can be read: rules are checked beside a configuration that is
+//! wrong elsewhere.
+
+use std::path::PathBuf;
+
+use crate::rules::UpstreamRole;
+
+/// The names that a configuration gives to rules.
+#[derive(Debug)]
+pub struct RuleNames {
+    /// The rule file.
+    pub file: PathBuf,
+    /// Relation of rules that name none.
+    pub default_relation: String,
+    /// All upstreams.
+    pub upstreams: Vec<(String, UpstreamRole)>,
+    /// All limits, and whether each counts by principal.
+    pub limits: Vec<(String, bool)>,
+}
