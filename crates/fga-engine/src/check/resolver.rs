@@ -344,9 +344,10 @@ impl<'a> Resolver<'a> {
         if !validity::is_readable(self.model, relation, user_kind, facet, condition) {
             return Ok(false);
         }
-        if condition.is_some() {
-            self.spend(CONDITION_STEPS)?;
+        if condition.is_none() {
+            return Ok(true);
         }
+        self.spend(CONDITION_STEPS)?;
         holds(self.model, self.view, entry, self.context)
     }
 
