@@ -142,11 +142,7 @@ impl Services {
             Arc::clone(&metrics),
             Arc::clone(&readiness),
         ));
-        let redis = settings.redis.clone();
-        let redis = redis.map(|redis| {
-            let (limiter, clock) = (Arc::clone(&limiter), Arc::clone(&clock));
-            RedisSync::new(redis, limiter, clock, metrics.exchange.clone())
-        });
+        let redis = redis_sync(settings, &limiter, &clock, &metrics);
         let sync_status = redis.as_ref().map(RedisSync::status);
         let upstreams = upstreams(settings, &metrics);
         Ok(Self {
@@ -247,6 +243,17 @@ fn decider(
         }
         None => Decider::Remote(Arc::new(OpenFga::new(settings.openfga.client.clone())?)),
     })
+}
+
+fn redis_sync(
+    settings: &Settings,
+    limiter: &Arc<Limiter>,
+    clock: &SharedClock,
+    metrics: &Metrics,
+) -> Option<RedisSync> {
+    let redis = settings.redis.clone()?;
+    let (limiter, clock) = (Arc::clone(limiter), Arc::clone(clock));
+    Some(RedisSync::new(redis, limiter, clock, metrics.exchange.clone()))
 }
 
 fn upstreams(settings: &Settings, metrics: &Metrics) -> Vec<Arc<Upstream>> {
