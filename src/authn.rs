@@ -29,6 +29,7 @@ pub use self::inspection::{Inspection, Member, TokenPart};
 pub use self::keys::fetch::{FetchError, KeySource};
 pub use self::keys::jwks::{JwksError, KeySet};
 pub use self::principal::Principal;
+pub use self::probe::IssuerProbe;
 pub use self::roles::BARE_ROLES;
 pub use self::settings::{
     Audiences, ClientCredential, IntrospectionSettings, IssuerFault, IssuerSettings, SettingsError,
@@ -52,6 +53,7 @@ mod json;
 mod jwt;
 mod keys;
 mod principal;
+mod probe;
 mod roles;
 mod settings;
 mod shards;

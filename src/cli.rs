@@ -67,7 +67,9 @@ pub fn run(cli: Cli) -> ExitCode {
     let before = cli.options;
     match cli.command.unwrap_or_else(|| Command::Run(Options::default())) {
         Command::Run(after) => serve(&before.and(after)),
-        Command::Check(check::Options { common, json }) => check::run(&before.and(common), json),
+        Command::Check(check::Options { common, manner }) => {
+            check::run(&before.and(common), manner)
+        }
         Command::Dev(after) => dev::run(before, after),
         Command::Token(options) => token::run(before, options),
         Command::Engine(options) => engine::run(&options, before.listen.as_deref()),

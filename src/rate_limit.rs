@@ -32,7 +32,7 @@ pub use key::KeyRef;
 pub use limit::{KeyKind, Limit, LimitError, LimitId, Quota};
 pub use limiter::{Limiter, LimiterError};
 pub use redis_sync::{
-    RedisSettings, RedisSettingsError, RedisSync, SyncFault, SyncState, SyncStatus,
+    RedisReport, RedisSettings, RedisSettingsError, RedisSync, SyncFault, SyncState, SyncStatus,
 };
 pub use share::Share;
 pub use sweep::sweep_until_shutdown;

@@ -78,6 +78,15 @@ pub(super) struct KeyLife {
     pub(super) hard: Duration,
 }
 
+/// What an issuer's key set holds.
+#[derive(Debug)]
+pub struct KeyReport {
+    /// Keys that verify tokens.
+    pub usable: usize,
+    /// Entries that do not, and why.
+    pub left_out: Vec<String>,
+}
+
 /// The keys of one issuer.
 #[derive(Debug)]
 pub(super) struct IssuerKeys {
@@ -266,6 +275,20 @@ impl IssuerKeys {
             hint,
             "failed to load keys"
         );
+    }
+
+    /// What an operator is told of the current keys.
+    pub(super) fn report(&self) -> KeyReport {
+        let loaded = self.current.load();
+        let Some(loaded) = loaded.as_deref() else {
+            return KeyReport { usable: 0, left_out: Vec::new() };
+        };
+        let told = |LeftOut { kid, reason }: &LeftOut| match kid {
+            Some(kid) => format!("kid {kid:?}: {reason}"),
+            None => format!("without kid: {reason}"),
+        };
+        let left_out = loaded.set.left_out().iter().map(told).collect();
+        KeyReport { usable: loaded.set.len(), left_out }
     }
 
     /// The names of the current keys.

@@ -138,6 +138,15 @@ impl OpenFga {
         OpenFgaAddress { url: self.settings.url.as_str(), store_id: &self.settings.store_id }
     }
 
+    /// Whether the store is there: OpenFGA lists the models of one that is not, and finds none.
+    pub async fn find_store(&self) -> Result<(), CheckFault> {
+        let mut url = self.models_url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop();
+        }
+        read::<Value>(self.http.get(url)).await.map(drop)
+    }
+
     /// The newest authorization model of the store, if it has one.
     pub async fn latest_model(&self) -> Result<Option<Value>, CheckFault> {
         let mut url = self.models_url.clone();

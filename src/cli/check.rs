@@ -1,6 +1,7 @@
 //! `auth-gateway check`: what configuration and rules mean, or everything that is wrong with them.
 
 mod json;
+mod online;
 mod page;
 
 use std::io::{self, Write};
@@ -21,9 +22,20 @@ use crate::gate::policy::Policy;
 pub(super) struct Options {
     #[command(flatten)]
     pub(super) common: super::Options,
+    #[command(flatten)]
+    pub(super) manner: Manner,
+}
+
+/// How the files are looked at, and told about.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[group(skip)]
+pub(super) struct Manner {
     /// Print one JSON document, {errors, warnings, summary}, and nothing else
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
+    /// Also ask the issuers, OpenFGA, Redis and the upstreams, and whether the ports are free
+    #[arg(long)]
+    online: bool,
 }
 
 /// Everything that one look at the files has brought.
@@ -35,19 +47,26 @@ pub(super) struct CheckReport {
     is_of_nothing: bool,
     /// What would run, where nothing is wrong.
     understood: Option<(Settings, Policy)>,
+    /// What has answered, where anybody was asked.
+    reached: Option<Vec<String>>,
 }
 
 /// Tells about the files; exit status 78 when the gateway would not start with them.
-pub(super) fn run(overrides: &Overrides, as_json: bool) -> ExitCode {
-    let report = CheckReport::of(overrides);
-    let told = match (as_json, &report.understood) {
-        (true, _) => json::write(&mut io::stdout().lock(), &report),
-        (false, Some((settings, policy))) => {
+pub(super) fn run(overrides: &Overrides, manner: Manner) -> ExitCode {
+    let mut report = CheckReport::of(overrides);
+    if manner.online {
+        report.ask();
+    }
+    let told = match &report.understood {
+        _ if manner.json => json::write(&mut io::stdout().lock(), &report),
+        Some((settings, policy)) if !report.has_errors() => {
             let out = &mut io::stdout().lock();
-            page::write(out, settings, policy).and_then(|()| report.write_warnings(out))
+            page::write(out, settings, policy)
+                .and_then(|()| report.write_reached(out))
+                .and_then(|()| report.write_warnings(out))
         }
-        (false, None) if report.is_of_nothing => return explain_variables(),
-        (false, None) => report.refuse(&mut io::stderr().lock()),
+        None if report.is_of_nothing => return explain_variables(),
+        _ => report.refuse(&mut io::stderr().lock()),
     };
     match told {
         Ok(()) => report.status(),
@@ -67,6 +86,7 @@ impl CheckReport {
                     findings: in_file(findings, &origin),
                     is_of_nothing: false,
                     understood: policy.map(|policy| (settings, policy)),
+                    reached: None,
                     origin,
                 }
             }
@@ -77,8 +97,27 @@ impl CheckReport {
                 );
                 let is_of_nothing = error.is_of_nothing();
                 let rules_file = error.rule_names.map(|names| names.file);
-                Self { rules_file, findings, is_of_nothing, understood: None, origin }
+                Self {
+                    rules_file,
+                    findings,
+                    is_of_nothing,
+                    understood: None,
+                    reached: None,
+                    origin,
+                }
             }
+        }
+    }
+
+    /// Asks what the files name, unless they are wrong already.
+    fn ask(&mut self) {
+        let Some((settings, policy)) = &self.understood else { return };
+        match online::ask(settings, policy) {
+            Ok(online) => {
+                self.findings.extend(in_file(online.findings, &self.origin));
+                self.reached = Some(online.reached);
+            }
+            Err(error) => self.findings.add(Finding::error("online", error.to_string())),
         }
     }
 
@@ -106,10 +145,20 @@ impl CheckReport {
         let is_of_rules = |error: &&Finding| error.file.is_some() && error.file == rules_file;
         let (rules, configuration): (Vec<_>, Vec<_>) = errors.partition(is_of_rules);
         match (!configuration.is_empty(), !rules.is_empty()) {
+            (true, _) if self.understood.is_some() => {
+                format!("not everything is as the {} has it", self.origin)
+            }
             (true, true) => format!("the {} and the rules are not usable", self.origin),
             (true, false) => format!("the {} is not usable", self.origin),
             _ => "the rules are not usable".to_owned(),
         }
+    }
+
+    fn write_reached(&self, out: &mut impl Write) -> io::Result<()> {
+        for line in self.reached.iter().flatten() {
+            writeln!(out, "reached     {line}")?;
+        }
+        Ok(())
     }
 
     fn write_warnings(&self, out: &mut impl Write) -> io::Result<()> {

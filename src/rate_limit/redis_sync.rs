@@ -15,12 +15,14 @@ mod exchange;
 mod fault;
 mod keyspace;
 mod odd_keys;
+mod probe;
 mod session;
 mod settings;
 mod skew;
 mod status;
 
 pub use fault::SyncFault;
+pub use probe::RedisReport;
 pub use settings::{RedisSettings, RedisSettingsError};
 pub use status::{SyncState, SyncStatus};
 

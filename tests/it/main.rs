@@ -35,6 +35,7 @@ mod lifecycle;
 mod limits;
 mod objects;
 mod odd_answers;
+mod online;
 mod outages;
 mod parsing;
 mod pipelining;

@@ -28,6 +28,8 @@ struct Summary<'a> {
     /// How many rules would be in force, where nothing is wrong.
     rules: Option<usize>,
     version: Option<&'a str>,
+    /// What has answered; absent where nobody was asked.
+    reached: Option<&'a [String]>,
 }
 
 pub(super) fn write(out: &mut impl Write, report: &CheckReport) -> io::Result<()> {
@@ -53,6 +55,7 @@ fn document(report: &CheckReport) -> Document<'_> {
         rules_file: report.rules_file.as_ref().map(|file| file.display().to_string()),
         rules: rules.map(|rules| rules.rules().len()),
         version: rules.map(RuleSet::version),
+        reached: report.reached.as_deref(),
     };
     Document { errors, warnings, summary }
 }
