@@ -1,9 +1,12 @@
--- Rotates over the tokens of the file that is its argument, with the headers of a browser. Prints
--- what wrk has counted as one line of JSON.
+-- Requests with the tokens of a file and the headers of a browser. Arguments: the file, method, target,
+-- bytes of a body, and "rotate" over the tokens or "once": then it says so after the last one and sends
+-- nothing more. Prints what wrk has counted as one line of JSON.
 
-local requests, turn = {}, 0
+local requests, turn, once = {}, 0, false
 
 function init(args)
+   local file, method, target, body_bytes = args[1], args[2], args[3], tonumber(args[4])
+   once = args[5] == "once"
    local headers = {
       ["Host"] = "api.example.com",
       ["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -16,14 +19,21 @@ function init(args)
       ["Sec-Fetch-Mode"] = "cors",
       ["Sec-Fetch-Site"] = "same-site",
    }
-   for token in io.lines(args[1]) do
+   local body = body_bytes > 0 and string.rep("x", body_bytes) or nil
+   for token in io.lines(file) do
       headers["Authorization"] = "Bearer " .. token
-      requests[#requests + 1] = wrk.format("GET", "/api/reports/2026/11?page=2", headers)
+      requests[#requests + 1] = wrk.format(method, target, headers, body)
    end
 end
 
 function request()
-   turn = turn % #requests + 1
+   if once and turn == #requests then
+      wrk.thread:stop()
+      io.write("all sent\n")
+      io.flush()
+   else
+      turn = turn % #requests + 1
+   end
    return requests[turn]
 end
 

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -42,6 +43,23 @@ def wait_until(what, condition, deadline=DEADLINE, pause=0.02):
         if time.monotonic() > end:
             raise Failure(f"{what}: not so within {deadline} s")
         time.sleep(pause)
+
+
+@contextlib.contextmanager
+def cores_awake():
+    """Cores without work wait for it in a loop, as in a machine set up for latency; whether they do.
+
+    On a virtual machine, to wake a core that sleeps takes the waker as long as a tenth of a request. The
+    more a proxy waits for the load's core, the more of that it would pay.
+    """
+    try:
+        wish = open("/dev/cpu_dma_latency", "wb", buffering=0)
+    except OSError:
+        yield False
+        return
+    with wish:
+        wish.write(struct.pack("=i", 0))  # microseconds; holds until the file is closed
+        yield True
 
 
 class Process:

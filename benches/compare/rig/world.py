@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shutil
 import textwrap
 import urllib.request
@@ -34,28 +35,44 @@ def is_up(url):
 class World:
     """Everything runs on the core of the load; while a proxy is measured only the upstream works."""
 
-    def __init__(self, stage, built, token_count):
+    def __init__(self, stage, built, token_count, unseen=0, rounds=0):
         self.stage, self.core, self.built = stage, stage.load_core, built
         self.folder = stage.folder
-        self.upstream = f"127.0.0.1:{self._nginx('upstream', tools.tool('nginx'))}"
-        self._start_issuer(token_count)
+        (self.folder / "large").write_bytes(b"x" * (1 << 20))
+        self.upstream = f"127.0.0.1:{self._nginx('upstream', tools.tool('nginx'), LARGE=self.folder / 'large')}"
+        self._start_issuer(token_count, unseen, rounds)
         self._openfga = self._auth = None
 
-    def _start_issuer(self, token_count):
-        self.tokens_file = self.folder / "tokens"
-        issuer = self.stage.start("issuer", [self.built.issuer, token_count, self.tokens_file], self.core)
+    def _start_issuer(self, token_count, unseen, rounds):
+        """Tokens that rotate, one of each subject, and for each round a file of `unseen` others of theirs."""
+        all_tokens = self.folder / "all-tokens"
+        total = token_count + unseen * rounds
+        # Signing takes both cores for a while, serving keys none.
+        cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+        issuer = self.stage.start("issuer", [self.built.issuer, token_count, total, all_tokens], cores)
 
         def has_spoken():
             issuer.check_alive()
             return issuer.log.read_text().endswith("\n")
-        wait_until("the issuer is ready", has_spoken, deadline=60)
+        wait_until("the issuer is ready", has_spoken, deadline=180)
         self.issuer = issuer.log.read_text().strip()
-        self.tokens = self.tokens_file.read_text().split()
+        tokens = all_tokens.read_text().split()
+        self.tokens = tokens[:token_count]
+        self.tokens_file = self._write_tokens("tokens", self.tokens)
+        starts = range(token_count, total, unseen) if unseen else []
+        self.unseen_files = [
+            self._write_tokens(f"unseen-{number}", tokens[start:start + unseen])
+            for number, start in enumerate(starts)]
         keys = fetch(f"{self.issuer}/oauth/v2/keys")[1]
         self.jwks = self.folder / "jwks.json"
         self.jwks.write_text(keys)
         self.public_key = self.folder / "public.pem"
         self.public_key.write_text(_rsa_pem(json.loads(keys)["keys"][0]))
+
+    def _write_tokens(self, name, tokens):
+        path = self.folder / name
+        path.write_text("\n".join(tokens))
+        return path
 
     @property
     def bad_token(self):
