@@ -52,6 +52,7 @@ mod introspection;
 mod json;
 mod jwt;
 mod keys;
+mod kid;
 mod principal;
 mod probe;
 mod roles;
@@ -134,12 +135,17 @@ impl Authenticator {
 
     async fn verify_jwt(&self, token: &str, now: Now) -> Result<Proven, TokenError> {
         let jws = Jws::parse(token)?;
+        let (issuer, Claimed { principal, expiry }) = self.read(&jws, now)?;
+        let until_mono_millis = issuer.keys.verify(&jws, now).await?;
+        Ok(Proven { principal, expires_unix_millis: expiry, until_mono_millis })
+    }
+
+    /// Whose a token says that it is, and what it says to them; nothing of it is believed yet.
+    fn read(&self, jws: &Jws<'_>, now: Now) -> Result<(&Issuer, Claimed), TokenError> {
         let claims = Claims::parse(jws.payload())?;
         let url = claims.text("iss")?.ok_or(TokenError::MalformedToken)?;
         let issuer = self.issuer(url).ok_or(TokenError::WrongIssuer)?;
-        let Claimed { principal, expiry } = issuer.read(&jws, &claims, now)?;
-        let until_mono_millis = issuer.keys.verify(&jws, now).await?;
-        Ok(Proven { principal, expires_unix_millis: expiry, until_mono_millis })
+        Ok((issuer, issuer.read(jws, &claims, now)?))
     }
 
     /// Changes when a key is withdrawn, which ends the life of all tokens verified before.
@@ -239,7 +245,7 @@ impl Issuer {
     }
 
     /// Everything that a token must be besides signed.
-    fn read(&self, jws: &Jws<'_>, claims: &Claims, now: Now) -> Result<Claimed, TokenError> {
+    fn read(&self, jws: &Jws<'_>, claims: &Claims<'_>, now: Now) -> Result<Claimed, TokenError> {
         if !self.algorithms.contains(jws.header.algorithm) {
             return Err(TokenError::AlgorithmNotAllowed);
         }

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::TokenError;
-use super::json;
+use super::json::{self, Object, Value};
 use super::settings::Audiences;
 use crate::clock::{Now, millis};
 
@@ -27,21 +25,26 @@ const BINDING_CLAIMS: [&str; 2] = ["events", "cnf"];
 const LOGIN_CLAIMS: [&str; 3] = ["auth_time", "amr", "sid"];
 
 /// The claims of a JWT or of an introspection response.
-pub(super) struct Claims(Map<String, Value>);
+pub(super) struct Claims<'a>(Object<'a>);
 
-impl Claims {
+impl<'a> Claims<'a> {
     /// Parses an object with unique names.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, TokenError> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, TokenError> {
         let object =
             json::parse_object(bytes, MAX_CLAIMS_DEPTH).map_err(|_| TokenError::MalformedToken)?;
         Ok(Self(object))
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+    /// Without the bytes that they were read from.
+    pub(super) fn into_owned(self) -> Claims<'static> {
+        Claims(self.0.into_owned())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Value<'a>> {
         self.0.get(name)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
         self.0.iter()
     }
 
@@ -49,7 +52,7 @@ impl Claims {
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, TokenError> {
         match self.0.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::Text(text)) => Ok(Some(text)),
             Some(_) => Err(TokenError::MalformedToken),
         }
     }
@@ -84,7 +87,7 @@ impl Claims {
     pub(super) fn audiences(&self) -> Result<Vec<&str>, TokenError> {
         match self.0.get("aud") {
             None => Ok(Vec::new()),
-            Some(Value::String(audience)) => Ok(vec![audience]),
+            Some(Value::Text(audience)) => Ok(vec![audience]),
             Some(Value::Array(audiences)) => texts(audiences).ok_or(TokenError::MalformedToken),
             Some(_) => Err(TokenError::MalformedToken),
         }
@@ -104,14 +107,14 @@ impl Claims {
     /// Refuses what no access token carries: the events of a logout token, a proof-of-possession
     /// key (RFC 7800) whose proof we do not check.
     pub(super) fn check_unbound(&self) -> Result<(), TokenError> {
-        let is_other = BINDING_CLAIMS.iter().any(|name| self.0.contains_key(*name));
+        let is_other = BINDING_CLAIMS.iter().any(|name| self.0.contains_key(name));
         if is_other { Err(TokenError::WrongTokenKind) } else { Ok(()) }
     }
 
     /// Refuses ID tokens and the other JWTs that providers sign with the same keys.
     pub(super) fn check_access_token(&self, is_declared: bool) -> Result<(), TokenError> {
         self.check_unbound()?;
-        let has = |name: &&str| self.0.contains_key(*name);
+        let has = |name: &&str| self.0.contains_key(name);
         let is_undeclared_id_token = !is_declared
             && has(&"azp")
             && LOGIN_CLAIMS.iter().any(has)
@@ -134,7 +137,7 @@ impl Claims {
     pub(super) fn signs_of_another_kind(&self) -> impl Iterator<Item = &'static str> {
         let telling = ["typ", "token_use", "token_type", "azp"];
         let all = BINDING_CLAIMS.into_iter().chain(ID_TOKEN_CLAIMS).chain(telling);
-        all.chain(LOGIN_CLAIMS).filter(|name| self.0.contains_key(*name))
+        all.chain(LOGIN_CLAIMS).filter(|name| self.0.contains_key(name))
     }
 
     /// Scopes from `scope` (RFC 8693 section 4.2) or `scp`, as text or as a list.
@@ -143,7 +146,7 @@ impl Claims {
         for name in ["scope", "scp"] {
             match self.0.get(name) {
                 None => {}
-                Some(Value::String(text)) => scopes.extend(text.split_ascii_whitespace()),
+                Some(Value::Text(text)) => scopes.extend(text.split_ascii_whitespace()),
                 Some(Value::Array(list)) => {
                     scopes.extend(texts(list).ok_or(TokenError::MalformedToken)?);
                 }
@@ -158,7 +161,10 @@ impl Claims {
         let Some(value) = self.0.get(name) else {
             return Ok(None);
         };
-        let millis = match (value.as_u64(), value.as_f64()) {
+        let Value::Number(number) = value else {
+            return Err(TokenError::MalformedToken);
+        };
+        let millis = match (number.as_u64(), number.as_f64()) {
             (Some(secs), _) if secs <= MAX_NUMERIC_DATE => secs * 1_000,
             (None, Some(secs)) => fractional_date(secs).ok_or(TokenError::MalformedToken)?,
             _ => return Err(TokenError::MalformedToken),
@@ -172,7 +178,7 @@ fn fractional_date(secs: f64) -> Option<u64> {
     u64::try_from(millis).ok().filter(|millis| *millis <= MAX_NUMERIC_DATE * 1_000)
 }
 
-fn texts(values: &[Value]) -> Option<Vec<&str>> {
+fn texts<'a>(values: &'a [Value<'_>]) -> Option<Vec<&'a str>> {
     values.iter().map(Value::as_str).collect()
 }
 
@@ -181,7 +187,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn claims(text: &str) -> Claims {
+    fn claims(text: &str) -> Claims<'_> {
         Claims::parse(text.as_bytes()).expect("claims")
     }
 

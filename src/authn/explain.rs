@@ -3,9 +3,8 @@
 //! Never a part of the token itself. Before its signature is verified, what a token says is its
 //! bearer's word; so it is quoted and cut.
 
-use serde_json::{Map, Value};
-
 use super::claims::Claims;
+use super::json::{Object, Value};
 use super::jwt::{self, Jws};
 use super::principal::Realm;
 use super::roles::BARE_ROLES;
@@ -17,7 +16,7 @@ const MAX_SAID: usize = 100;
 /// Characters that are told of what is accepted; the configuration's own words.
 const MAX_ACCEPTED: usize = 500;
 
-type Header = Map<String, Value>;
+type Header = Object<'static>;
 
 impl Authenticator {
     /// How a token that got `refusal` differs from one that would do; `None` where the reason says
@@ -95,7 +94,7 @@ impl Principal {
 
 /// What an introspection answer says, for a refusal that it got.
 pub(super) fn explain_answer(
-    claims: &Claims,
+    claims: &Claims<'_>,
     refusal: TokenError,
     realm: &Realm,
     now: Now,
@@ -135,14 +134,19 @@ fn explain_algorithm(header: &Header, issuer: Option<&Issuer>) -> String {
 }
 
 fn explain_issuer<'a>(
-    claims: &Claims,
+    claims: &Claims<'_>,
     accepted: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     let said = quoted(claims.text("iss").ok()?, MAX_SAID);
     Some(format!("token says iss {said}; accepted: {}", quoted(accepted, MAX_ACCEPTED)))
 }
 
-fn explain_claims(claims: &Claims, refusal: TokenError, realm: &Realm, now: Now) -> Option<String> {
+fn explain_claims(
+    claims: &Claims<'_>,
+    refusal: TokenError,
+    realm: &Realm,
+    now: Now,
+) -> Option<String> {
     match refusal {
         TokenError::WrongAudience => {
             let said = quoted(claims.audiences().ok()?, MAX_SAID);
@@ -172,7 +176,7 @@ fn explain_claims(claims: &Claims, refusal: TokenError, realm: &Realm, now: Now)
 
 /// Names the claim for which a token is malformed.
 fn explain_malformed(
-    claims: &Claims,
+    claims: &Claims<'_>,
     refusal: TokenError,
     required: &[&'static str],
     realm: &Realm,

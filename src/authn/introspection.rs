@@ -13,7 +13,6 @@ use http::{HeaderValue, Method};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
 use reqwest::RequestBuilder;
-use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -21,6 +20,7 @@ use self::answer::Fault;
 use self::assertion::{Assertion, Assertions};
 use super::claims::Claims;
 use super::explain::explain_answer;
+use super::json::Value;
 use super::keys::discovery::Discovery;
 use super::keys::fetch::FetchError;
 use super::principal::{Principal, Realm};
@@ -211,17 +211,17 @@ impl Introspection {
     }
 
     /// What the endpoint says about a token, or why nothing: asked without regard to earlier answers.
-    pub(super) async fn ask_once(&self, token: &str) -> Result<Claims, String> {
+    pub(super) async fn ask_once(&self, token: &str) -> Result<Claims<'static>, String> {
         let asked = tokio::time::timeout(self.settings.timeout, self.ask(token)).await;
         asked.unwrap_or(Err(Fault::Deadline)).map_err(|fault| format!("{fault}; {}", fault.hint()))
     }
 
     /// What an answer says, for a refusal that it got.
-    pub(super) fn explain(&self, claims: &Claims, error: TokenError, now: Now) -> Option<String> {
+    pub(super) fn explain(&self, claims: &Claims<'_>, error: TokenError, now: Now) -> Option<String> {
         explain_answer(claims, error, &self.realm, now)
     }
 
-    async fn ask(&self, token: &str) -> Result<Claims, Fault> {
+    async fn ask(&self, token: &str) -> Result<Claims<'static>, Fault> {
         let endpoints = self.discovery.endpoints(self.clock.now()).await;
         let endpoints = endpoints.map_err(Fault::Discovery)?;
         let endpoint = endpoints.introspection.as_ref().ok_or(Fault::NoEndpoint)?;
@@ -240,7 +240,7 @@ impl Introspection {
         endpoint: &Url,
         token: &str,
         assertions: &Assertions,
-    ) -> Result<Claims, Fault> {
+    ) -> Result<Claims<'static>, Fault> {
         let ask = async |assertion: &Assertion| {
             let proof = ("client_assertion", &*assertion.text);
             let form = [("token", token), HINT, ("client_assertion_type", assertion::TYPE), proof];
@@ -265,7 +265,7 @@ impl Introspection {
 
     /// Whom an answer speaks of. An issuer may leave out `iss` and `exp`, it knows its own tokens;
     /// what it does say is checked as in a JWT.
-    pub(super) fn read(&self, claims: &Claims) -> Answer {
+    pub(super) fn read(&self, claims: &Claims<'_>) -> Answer {
         let now = self.clock.now();
         if claims.get("active") != Some(&Value::Bool(true)) {
             return Err(TokenError::Inactive);
@@ -292,13 +292,13 @@ impl std::fmt::Debug for Introspection {
     }
 }
 
-async fn send(request: RequestBuilder) -> Result<Claims, Fault> {
+async fn send(request: RequestBuilder) -> Result<Claims<'static>, Fault> {
     let request = request.header(ACCEPT, "application/json");
     answer::read(request.send().await.map_err(FetchError::from)?).await
 }
 
 /// Refresh tokens and tokens of other schemes are active too.
-fn check_token_type(claims: &Claims) -> Result<(), TokenError> {
+fn check_token_type(claims: &Claims<'_>) -> Result<(), TokenError> {
     let is_bearer = claims.text("token_type")?.is_none_or(|kind| {
         kind.eq_ignore_ascii_case("Bearer") || kind.eq_ignore_ascii_case("access_token")
     });

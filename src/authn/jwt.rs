@@ -3,17 +3,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
 
 use super::TokenError;
 use super::algorithm::Algorithm;
-use super::json;
-use super::keys::jwks::VerifyingKey;
+use super::json::{self, Object, Value};
+use super::kid;
 
 /// Longest protected header, encoded. Generous for an embedded `x5c` chain that is then ignored.
 const MAX_HEADER_BYTES: usize = 8 * 1024;
 const MAX_HEADER_DEPTH: usize = 6;
-const MAX_KID_BYTES: usize = 256;
 
 /// Extensions that change what is signed or how the payload is read. `crit` is among them because
 /// we understand no extension, so that whatever it lists must be refused (RFC 7515 section 4.1.11).
@@ -24,7 +22,7 @@ pub(super) struct Jws<'a> {
     pub(super) header: Header,
     payload: Vec<u8>,
     signing_input: &'a str,
-    signature: &'a str,
+    signature: Vec<u8>,
 }
 
 /// What we use of the protected header. `jku`, `jwk`, `x5u` and `x5c` are not even read.
@@ -47,7 +45,8 @@ impl<'a> Jws<'a> {
         }
         let header = Header::parse(&decode(header)?)?;
         let payload = decode(payload)?;
-        if !header.algorithm.fits_signature(decode(signature)?.len()) {
+        let signature = decode(signature)?;
+        if !header.algorithm.fits_signature(signature.len()) {
             return Err(TokenError::BadSignature);
         }
         Ok(Self { header, payload, signing_input, signature })
@@ -57,28 +56,26 @@ impl<'a> Jws<'a> {
         &self.payload
     }
 
-    /// Verifies the signature; the key must be one for the header's algorithm.
-    pub(super) fn verify(&self, key: &VerifyingKey) -> Result<(), TokenError> {
-        if !key.algorithms().contains(self.header.algorithm) {
-            return Err(TokenError::AlgorithmNotAllowed);
-        }
-        let message = self.signing_input.as_bytes();
-        let algorithm = self.header.algorithm.verifier();
-        match jsonwebtoken::crypto::verify(self.signature, message, key.material(), algorithm) {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(TokenError::BadSignature),
-        }
+    /// What was signed.
+    pub(super) fn message(&self) -> &[u8] {
+        self.signing_input.as_bytes()
+    }
+
+    /// Decoded; of a length that the algorithm makes.
+    pub(super) fn signature(&self) -> &Vec<u8> {
+        &self.signature
     }
 }
 
 /// Header and payload of a token, whatever else is wrong with it; for the log.
-pub(super) fn peek(token: &str) -> Option<(Map<String, Value>, Vec<u8>)> {
+pub(super) fn peek(token: &str) -> Option<(Object<'static>, Vec<u8>)> {
     let (signing_input, _) = token.rsplit_once('.')?;
     let (header, payload) = signing_input.split_once('.')?;
     if header.len() > MAX_HEADER_BYTES {
         return None;
     }
-    let header = json::parse_object(&decode(header).ok()?, MAX_HEADER_DEPTH).ok()?;
+    let header = decode(header).ok()?;
+    let header = json::parse_object(&header, MAX_HEADER_DEPTH).ok()?.into_owned();
     Some((header, decode(payload).ok()?))
 }
 
@@ -86,25 +83,23 @@ impl Header {
     fn parse(bytes: &[u8]) -> Result<Self, TokenError> {
         let object =
             json::parse_object(bytes, MAX_HEADER_DEPTH).map_err(|_| TokenError::MalformedToken)?;
-        if REFUSED_PARAMETERS.iter().any(|name| object.contains_key(*name)) || is_nested(&object) {
+        if REFUSED_PARAMETERS.iter().any(|name| object.contains_key(name)) || is_nested(&object) {
             return Err(TokenError::MalformedToken);
         }
         let algorithm = match object.get("alg") {
-            Some(Value::String(name)) => {
-                name.parse().map_err(|_| TokenError::AlgorithmNotAllowed)?
-            }
+            Some(Value::Text(name)) => name.parse().map_err(|_| TokenError::AlgorithmNotAllowed)?,
             _ => return Err(TokenError::MalformedToken),
         };
         Ok(Self {
             algorithm,
-            kid: parse_kid(object.get("kid"))?,
+            kid: kid::parse(object.get("kid")).map_err(|_| TokenError::MalformedToken)?,
             is_declared_access_token: parse_typ(object.get("typ"))?,
         })
     }
 }
 
 /// A JWT inside the JWT (RFC 7519 section 5.2): the claims would be those of nobody.
-fn is_nested(header: &Map<String, Value>) -> bool {
+fn is_nested(header: &Object<'_>) -> bool {
     header.get("cty").is_some_and(|cty| {
         cty.as_str().is_none_or(|cty| {
             cty.eq_ignore_ascii_case("JWT") || cty.eq_ignore_ascii_case("application/jwt")
@@ -112,24 +107,11 @@ fn is_nested(header: &Map<String, Value>) -> bool {
     })
 }
 
-fn parse_kid(kid: Option<&Value>) -> Result<Option<String>, TokenError> {
-    match kid {
-        None => Ok(None),
-        Some(Value::String(kid)) if is_legal_kid(kid) => Ok(Some(kid.clone())),
-        Some(_) => Err(TokenError::MalformedToken),
-    }
-}
-
-/// Key names are opaque, but nobody needs long ones or control characters in them.
-pub(super) fn is_legal_kid(kid: &str) -> bool {
-    (1..=MAX_KID_BYTES).contains(&kid.len()) && !kid.chars().any(char::is_control)
-}
-
 /// Whether the token declares itself an access token. ZITADEL's say `JWT`, as its ID tokens do.
-fn parse_typ(typ: Option<&Value>) -> Result<bool, TokenError> {
+fn parse_typ(typ: Option<&Value<'_>>) -> Result<bool, TokenError> {
     let typ = match typ {
         None => return Ok(false),
-        Some(Value::String(typ)) => typ,
+        Some(Value::Text(typ)) => typ,
         Some(_) => return Err(TokenError::MalformedToken),
     };
     if typ.eq_ignore_ascii_case("JWT") {

@@ -23,6 +23,7 @@ mod ed25519;
 pub(in crate::authn) mod fetch;
 mod jwk;
 pub(in crate::authn) mod jwks;
+mod prepared;
 mod roca;
 #[cfg(test)]
 mod tests;
@@ -111,7 +112,7 @@ impl Loaded {
     fn verify(&self, jws: &Jws<'_>) -> Result<(), TokenError> {
         let mut verdict = Err(TokenError::UnknownKey);
         for key in self.set.find(jws.header.kid.as_deref(), jws.header.algorithm)? {
-            verdict = jws.verify(key);
+            verdict = key.verify(jws);
             if verdict.is_ok() {
                 break;
             }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue};
-use serde_json::Value;
 
 use super::TokenError;
 use super::block::block_bytes;
 use super::claims::Claims;
+use super::json::Value;
 use super::roles::{BARE_ROLES, Ours, Roles};
 use super::settings::Audiences;
 use super::text_list::TextList;
@@ -60,7 +60,7 @@ pub(super) struct Realm {
 
 impl Realm {
     /// The subject of a token, and who that is to `OpenFGA`.
-    pub(super) fn user<'a>(&self, claims: &'a Claims) -> Result<(&'a str, String), TokenError> {
+    pub(super) fn user<'a>(&self, claims: &'a Claims<'_>) -> Result<(&'a str, String), TokenError> {
         let subject = claims.text("sub")?.ok_or(TokenError::MalformedToken)?;
         let template = self.templates.get(self.index).ok_or(TokenError::WrongIssuer)?;
         Ok((subject, template.user(subject, &self.templates)?))
@@ -68,7 +68,7 @@ impl Realm {
 }
 
 impl Principal {
-    pub(super) fn new(realm: &Realm, claims: &Claims) -> Result<Self, TokenError> {
+    pub(super) fn new(realm: &Realm, claims: &Claims<'_>) -> Result<Self, TokenError> {
         let (subject, user) = realm.user(claims)?;
         // Names without the type stay unique: a subject never has the colon of another type.
         let id = user.strip_prefix("user:").unwrap_or(&user);
@@ -197,8 +197,9 @@ impl Principal {
 
     /// A principal out of nothing, for specifications of other modules.
     #[cfg(test)]
-    pub(crate) fn for_specification(claims: &Value) -> Self {
-        let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
+    pub(crate) fn for_specification(claims: &serde_json::Value) -> Self {
+        let claims = claims.to_string();
+        let claims = Claims::parse(claims.as_bytes()).expect("claims");
         Self::new(&Realm::for_specification(), &claims).expect("principal")
     }
 }
@@ -228,7 +229,7 @@ impl fmt::Debug for Principal {
 
 fn claim_headers(
     wanted: &[(HeaderName, String)],
-    claims: &Claims,
+    claims: &Claims<'_>,
     roles: &Roles,
 ) -> Box<[(HeaderName, HeaderValue)]> {
     let header = |(name, claim): &(HeaderName, String)| {
@@ -245,11 +246,11 @@ fn claim_headers(
 /// Text that is safe in a header as it is; anything else as a byte sequence of RFC 9651
 /// (`:base64:`). A leading colon is encoded too, so that the two cannot be confused, and a comma,
 /// so that nobody splits the value.
-fn claim_value(value: &Value) -> Option<HeaderValue> {
+fn claim_value(value: &Value<'_>) -> Option<HeaderValue> {
     let text = match value {
         Value::Null => return None,
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Text(text) => text.to_string(),
+        other => serde_json::to_string(other).ok()?,
     };
     let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b',')
         && !text.starts_with([' ', ':'])
@@ -262,11 +263,13 @@ fn claim_value(value: &Value) -> Option<HeaderValue> {
 mod tests {
     use super::*;
     use allocation_counter::measure;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[track_caller]
     fn check_header(claim: &Value, expected: Option<&str>) {
-        let value = claim_value(claim);
+        let document = json!({"claim": claim}).to_string();
+        let claims = Claims::parse(document.as_bytes()).expect("claims");
+        let value = claim_value(claims.get("claim").expect("the claim"));
         assert_eq!(value.as_ref().and_then(|value| value.to_str().ok()), expected, "{claim}");
     }
 
@@ -313,7 +316,8 @@ mod tests {
             "client_id": "app", "sid": "V2_1", "email": "anne@example.com",
             "urn:zitadel:iam:org:project:roles": {"admin": {}, "editor": {}},
         });
-        let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
+        let claims = claims.to_string();
+        let claims = Claims::parse(claims.as_bytes()).expect("claims");
         let realm = Realm {
             claim_headers: vec![(HeaderName::from_static("x-email"), "email".to_owned())],
             ..Realm::for_specification()
@@ -356,7 +360,8 @@ mod tests {
             };
             let claims = json!({"sub": "281", BARE_ROLES: {"admin": {}},
                 "urn:zitadel:iam:org:project:77:roles": {"admin": {}}});
-            let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
+            let claims = claims.to_string();
+            let claims = Claims::parse(claims.as_bytes()).expect("claims");
             Principal::new(&realm, &claims).expect("principal").claim_headers().len()
         };
         assert_eq!(header(Audiences::List(vec!["77".into()])), 1);

@@ -4,9 +4,8 @@
 //! project, and anybody can have a project of his own, give himself any role in it, and ask for
 //! tokens with our audience (ADR 8).
 
-use serde_json::{Map, Value};
-
 use super::claims::Claims;
+use super::json::Value;
 use super::settings::Audiences;
 
 /// The claim that does not tell whose roles it holds.
@@ -44,7 +43,7 @@ impl Ours {
         self.projects.as_ref().is_some_and(|projects| projects.iter().any(|ours| ours == id))
     }
 
-    fn has_client_of(&self, claims: &Claims) -> bool {
+    fn has_client_of(&self, claims: &Claims<'_>) -> bool {
         let client = claims.get("client_id").and_then(Value::as_str);
         client.is_some_and(|client| self.clients.iter().any(|ours| ours == client))
     }
@@ -61,7 +60,7 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    pub(super) fn read(claims: &Claims, ours: &Ours) -> Self {
+    pub(super) fn read(claims: &Claims<'_>, ours: &Ours) -> Self {
         let mut believed = Vec::new();
         let mut names_a_project = false;
         for (claim, value) in claims.iter() {
@@ -105,18 +104,19 @@ fn is_legal(project: &str) -> bool {
 
 /// The keys of `{"role": {"org": "domain"}}`, bare as ZITADEL sends it or in a list as its
 /// documentation shows it.
-fn role_names(value: &Value) -> impl Iterator<Item = &str> {
+fn role_names<'a>(value: &'a Value<'_>) -> impl Iterator<Item = &'a str> {
     let objects = match value {
         Value::Array(items) => items.as_slice(),
         other => std::slice::from_ref(other),
     };
-    objects.iter().filter_map(Value::as_object).flat_map(Map::keys).map(String::as_str)
+    let objects = objects.iter().filter_map(Value::as_object);
+    objects.flat_map(|object| object.iter().map(|(role, _)| role))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
     use super::*;
 
@@ -128,7 +128,8 @@ mod tests {
     }
 
     fn roles(claims: &Value, audiences: &Audiences, clients: &[&str]) -> Roles {
-        let claims = Claims::parse(claims.to_string().as_bytes()).expect("claims");
+        let claims = claims.to_string();
+        let claims = Claims::parse(claims.as_bytes()).expect("claims");
         Roles::read(&claims, &Ours::new(audiences, owned(clients), Some("api@ours")))
     }
 

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::super::claims::Claims;
-use super::super::json;
+use super::super::json::{self, Value};
 use super::super::keys::fetch::{self, FetchError};
 use crate::http_body::{self, BodyError};
 
@@ -93,7 +91,7 @@ impl Fault {
 }
 
 /// The claims of an answer: 200, `application/json`, one object with a boolean `active`.
-pub(super) async fn read(response: reqwest::Response) -> Result<Claims, Fault> {
+pub(super) async fn read(response: reqwest::Response) -> Result<Claims<'static>, Fault> {
     let status = response.status().as_u16();
     match (status, http_body::retry_after(response.headers())) {
         (200, _) if http_body::is_json(response.headers()) => {}
@@ -106,14 +104,14 @@ pub(super) async fn read(response: reqwest::Response) -> Result<Claims, Fault> {
     }
     let body = fetch::body(response, MAX_RESPONSE_BYTES).await?;
     let claims = Claims::parse(&body).map_err(|_| Fault::NotAnAnswer)?;
-    let is_answer = claims.get("active").is_some_and(Value::is_boolean);
-    is_answer.then_some(claims).ok_or(Fault::NotAnAnswer)
+    let is_answer = matches!(claims.get("active"), Some(Value::Bool(_)));
+    is_answer.then(|| claims.into_owned()).ok_or(Fault::NotAnAnswer)
 }
 
 /// Who it is that a 400 refuses: RFC 6749 section 5.2 lets a server say so that it does not know us.
 async fn refused(response: reqwest::Response) -> Fault {
     let body = http_body::read_bounded(response, MAX_RESPONSE_BYTES).await.ok();
-    let error = body.and_then(|body| json::parse_object(&body, MAX_ERROR_DEPTH).ok());
+    let error = body.as_deref().and_then(|body| json::parse_object(body, MAX_ERROR_DEPTH).ok());
     match error.as_ref().and_then(|error| error.get("error")).and_then(Value::as_str) {
         Some("invalid_client" | "unauthorized_client") => Fault::ClientRefused(400),
         _ => Fault::QuestionRefused(400),

@@ -7,12 +7,11 @@ use async_trait::async_trait;
 use http::header::HOST;
 use http::{HeaderValue, Method};
 use parking_lot::Mutex;
-use serde_json::Value;
 use url::Url;
 
 use super::fetch::{FetchError, KeySource, body};
 use super::jwks::KeySet;
-use crate::authn::json;
+use crate::authn::json::{self, Value};
 use crate::authn::settings::{IssuerSettings, SettingsError, parse_issuer};
 use crate::clock::Now;
 
@@ -120,8 +119,8 @@ impl Discovery {
         let document = json::parse_object(document, MAX_DOCUMENT_DEPTH)
             .map_err(|_| FetchError::NotDiscovery)?;
         match document.get("issuer") {
-            Some(Value::String(issuer)) if *issuer == self.issuer => {}
-            Some(Value::String(other)) => {
+            Some(Value::Text(issuer)) if *issuer == self.issuer => {}
+            Some(Value::Text(other)) => {
                 let told = other.chars().take(MAX_TOLD).collect();
                 return Err(FetchError::IssuerMismatch(told));
             }
@@ -137,7 +136,7 @@ impl Discovery {
     }
 
     /// An endpoint of the document, at the address where the issuer is reached.
-    fn endpoint(&self, url: Option<&Value>, name: &'static str) -> Result<Url, FetchError> {
+    fn endpoint(&self, url: Option<&Value<'_>>, name: &'static str) -> Result<Url, FetchError> {
         let mut url = url
             .and_then(Value::as_str)
             .and_then(|text| Url::parse(text).ok())

@@ -1,22 +1,22 @@
 //! One JSON Web Key (RFC 7517, 7518 section 6, 8037), accepted strictly.
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, VerificationAlgorithm,
-};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::DecodingKey;
-use serde_json::{Map, Value};
+use jsonwebtoken::signature::Verifier as _;
 
+use super::prepared::{NotAKey, Prepared};
 use super::{ed25519, roca};
 use crate::authn::algorithm::{Algorithm, AlgorithmSet};
-use crate::authn::jwt::is_legal_kid;
+use crate::authn::json::{Object, Value};
+use crate::authn::jwt::Jws;
+use crate::authn::{TokenError, kid};
 
 /// A public key that may verify signatures.
 pub(in crate::authn) struct VerifyingKey {
     kid: Option<String>,
     algorithms: AlgorithmSet,
-    material: DecodingKey,
+    /// One for each of the algorithms.
+    prepared: Vec<Prepared>,
     /// Public bytes, to tell whether a kid still means the same key.
     fingerprint: Vec<u8>,
 }
@@ -45,17 +45,18 @@ pub(super) enum Unusable {
 }
 
 impl VerifyingKey {
-    pub(super) fn parse(jwk: &Map<String, Value>) -> Result<Self, Unusable> {
+    pub(super) fn parse(jwk: &Object<'_>) -> Result<Self, Unusable> {
         check_purpose(jwk)?;
-        let kid = parse_kid(jwk)?;
-        let (of_type, material, fingerprint) = match text(jwk, "kty") {
+        let kid = kid::parse(jwk.get("kid")).map_err(|_| Unusable::Kid)?;
+        let numbers = match text(jwk, "kty") {
             Some("RSA") => parse_rsa(jwk)?,
             Some("EC") => parse_ec(jwk)?,
             Some("OKP") => parse_okp(jwk)?,
             _ => return Err(Unusable::Type),
         };
-        let algorithms = restrict(of_type, jwk.get("alg"))?;
-        Ok(Self { kid, algorithms, material, fingerprint })
+        let algorithms = restrict(numbers.algorithms(), jwk.get("alg"))?;
+        let prepared = numbers.prepare(algorithms)?;
+        Ok(Self { kid, algorithms, prepared, fingerprint: numbers.into_fingerprint() })
     }
 
     pub(super) fn kid(&self) -> Option<&str> {
@@ -66,8 +67,12 @@ impl VerifyingKey {
         self.algorithms
     }
 
-    pub(in crate::authn) fn material(&self) -> &DecodingKey {
-        &self.material
+    /// Verifies a signature, which must be by one of the key's algorithms.
+    pub(in crate::authn) fn verify(&self, jws: &Jws<'_>) -> Result<(), TokenError> {
+        let algorithm = jws.header.algorithm;
+        let prepared = self.prepared.iter().find(|prepared| prepared.is_for(algorithm));
+        let prepared = prepared.ok_or(TokenError::AlgorithmNotAllowed)?;
+        prepared.verify(jws.message(), jws.signature()).map_err(|_| TokenError::BadSignature)
     }
 
     /// Whether both are one key, for whatever algorithms each is listed.
@@ -91,35 +96,29 @@ impl VerifyingKey {
 
     /// Takes over what the same key is listed for elsewhere (RFC 7517 section 4.4 binds an entry to
     /// one algorithm).
-    pub(super) fn serve_also(&mut self, algorithms: AlgorithmSet) {
-        self.algorithms = self.algorithms.union(algorithms);
+    pub(super) fn serve_also(&mut self, same: Self) {
+        self.algorithms = self.algorithms.union(same.algorithms);
+        self.prepared.extend(same.prepared);
     }
 }
 
-fn check_purpose(jwk: &Map<String, Value>) -> Result<(), Unusable> {
+fn check_purpose(jwk: &Object<'_>) -> Result<(), Unusable> {
     let is_for_signatures = match jwk.get("use") {
         None => true,
-        Some(purpose) => purpose == "sig",
+        Some(purpose) => purpose.as_str() == Some("sig"),
     };
     let may_verify = match jwk.get("key_ops") {
         None => true,
         Some(operations) => {
-            operations.as_array().is_some_and(|all| all.iter().any(|one| one == "verify"))
+            let is_verify = |one: &Value<'_>| one.as_str() == Some("verify");
+            operations.as_array().is_some_and(|all| all.iter().any(is_verify))
         }
     };
     (is_for_signatures && may_verify).then_some(()).ok_or(Unusable::Purpose)
 }
 
-fn parse_kid(jwk: &Map<String, Value>) -> Result<Option<String>, Unusable> {
-    match jwk.get("kid") {
-        None => Ok(None),
-        Some(Value::String(kid)) if is_legal_kid(kid) => Ok(Some(kid.clone())),
-        Some(_) => Err(Unusable::Kid),
-    }
-}
-
 /// The algorithms of the type, or the one that `alg` binds the key to.
-fn restrict(of_type: AlgorithmSet, alg: Option<&Value>) -> Result<AlgorithmSet, Unusable> {
+fn restrict(of_type: AlgorithmSet, alg: Option<&Value<'_>>) -> Result<AlgorithmSet, Unusable> {
     let Some(alg) = alg else {
         return Ok(of_type);
     };
@@ -130,16 +129,44 @@ fn restrict(of_type: AlgorithmSet, alg: Option<&Value>) -> Result<AlgorithmSet, 
     }
 }
 
-type Parsed = (AlgorithmSet, DecodingKey, Vec<u8>);
+/// What a key is made of.
+enum Numbers {
+    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+    Point(Algorithm, Vec<u8>),
+}
 
-fn parse_rsa(jwk: &Map<String, Value>) -> Result<Parsed, Unusable> {
+impl Numbers {
+    /// What such a key can verify.
+    fn algorithms(&self) -> AlgorithmSet {
+        match self {
+            Self::Rsa { .. } => AlgorithmSet::RSA,
+            Self::Point(algorithm, _) => [*algorithm].into_iter().collect(),
+        }
+    }
+
+    fn prepare(&self, algorithms: AlgorithmSet) -> Result<Vec<Prepared>, Unusable> {
+        let prepared = match self {
+            Self::Rsa { modulus, exponent } => Prepared::rsa(modulus, exponent, algorithms),
+            Self::Point(algorithm, point) => Prepared::point(point, *algorithm),
+        };
+        prepared.map_err(|NotAKey| Unusable::Material)
+    }
+
+    fn into_fingerprint(self) -> Vec<u8> {
+        match self {
+            Self::Rsa { modulus, exponent } => [modulus, exponent].concat(),
+            Self::Point(_, point) => point,
+        }
+    }
+}
+
+fn parse_rsa(jwk: &Object<'_>) -> Result<Numbers, Unusable> {
     let modulus = without_leading_zeros(bytes(jwk, "n")?);
     let exponent = without_leading_zeros(bytes(jwk, "e")?);
     if !is_strong_modulus(&modulus) || !is_sound_exponent(&exponent) {
         return Err(Unusable::Material);
     }
-    let key = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
-    Ok((AlgorithmSet::RSA, key, [modulus, exponent].concat()))
+    Ok(Numbers::Rsa { modulus, exponent })
 }
 
 fn is_strong_modulus(modulus: &[u8]) -> bool {
@@ -159,24 +186,21 @@ fn is_sound_exponent(exponent: &[u8]) -> bool {
     }
 }
 
-fn parse_ec(jwk: &Map<String, Value>) -> Result<Parsed, Unusable> {
-    let (algorithm, length, curve): (_, _, &'static dyn VerificationAlgorithm) =
-        match text(jwk, "crv") {
-            Some("P-256") => (Algorithm::ES256, 32, &ECDSA_P256_SHA256_FIXED),
-            Some("P-384") => (Algorithm::ES384, 48, &ECDSA_P384_SHA384_FIXED),
-            _ => return Err(Unusable::Type),
-        };
+fn parse_ec(jwk: &Object<'_>) -> Result<Numbers, Unusable> {
+    let (algorithm, length) = match text(jwk, "crv") {
+        Some("P-256") => (Algorithm::ES256, 32),
+        Some("P-384") => (Algorithm::ES384, 48),
+        _ => return Err(Unusable::Type),
+    };
     let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
     if x.len() != length || y.len() != length {
         return Err(Unusable::Material);
     }
     // SEC 1 section 2.3.3: uncompressed point.
-    let point = [&[4], x.as_slice(), &y].concat();
-    ParsedPublicKey::new(curve, &point).map_err(|_| Unusable::Material)?;
-    Ok(([algorithm].into_iter().collect(), DecodingKey::from_ec_der(&point), point))
+    Ok(Numbers::Point(algorithm, [&[4], x.as_slice(), &y].concat()))
 }
 
-fn parse_okp(jwk: &Map<String, Value>) -> Result<Parsed, Unusable> {
+fn parse_okp(jwk: &Object<'_>) -> Result<Numbers, Unusable> {
     if text(jwk, "crv") != Some("Ed25519") {
         return Err(Unusable::Type);
     }
@@ -185,14 +209,14 @@ fn parse_okp(jwk: &Map<String, Value>) -> Result<Parsed, Unusable> {
     if ed25519::is_of_small_order(encoded) {
         return Err(Unusable::Material);
     }
-    Ok(([Algorithm::EdDSA].into_iter().collect(), DecodingKey::from_ed_der(&point), point))
+    Ok(Numbers::Point(Algorithm::EdDSA, point))
 }
 
-fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+fn text<'a>(jwk: &'a Object<'_>, name: &str) -> Option<&'a str> {
     jwk.get(name).and_then(Value::as_str)
 }
 
-fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Unusable> {
+fn bytes(jwk: &Object<'_>, name: &str) -> Result<Vec<u8>, Unusable> {
     let encoded = text(jwk, name).ok_or(Unusable::Material)?;
     URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Unusable::Material)
 }

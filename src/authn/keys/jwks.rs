@@ -6,13 +6,11 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
-
 use super::jwk::Unusable;
 pub(in crate::authn) use super::jwk::VerifyingKey;
 use crate::authn::TokenError;
 use crate::authn::algorithm::{Algorithm, AlgorithmSet};
-use crate::authn::json;
+use crate::authn::json::{self, Object, Value};
 
 const MAX_KEYS: usize = 64;
 const MAX_JWKS_DEPTH: usize = 8;
@@ -84,7 +82,7 @@ impl KeySet {
 
     fn add(&mut self, key: VerifyingKey) -> Result<(), Unusable> {
         if let Some(known) = self.keys.iter_mut().find(|known| known.is_same(&key)) {
-            known.serve_also(key.algorithms());
+            known.serve_also(key);
             return Ok(());
         }
         let namesakes = self.keys.iter().filter(|known| known.is_confusable_with(&key)).count();
@@ -156,11 +154,13 @@ impl fmt::Display for LeftOut {
     }
 }
 
-fn told_kid(jwk: &Map<String, Value>) -> Option<String> {
+fn told_kid(jwk: &Object<'_>) -> Option<String> {
     let kid = jwk.get("kid").and_then(Value::as_str)?;
     Some(kid.chars().take(MAX_TOLD_KID).collect())
 }
 
-fn is_secret(jwk: &Map<String, Value>) -> bool {
-    jwk.contains_key("d") || jwk.contains_key("k") || jwk.get("kty").is_some_and(|kty| kty == "oct")
+fn is_secret(jwk: &Object<'_>) -> bool {
+    jwk.contains_key("d")
+        || jwk.contains_key("k")
+        || jwk.get("kty").and_then(Value::as_str) == Some("oct")
 }

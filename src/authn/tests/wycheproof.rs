@@ -24,7 +24,7 @@ fn verify(key_set: &Value, token: &str) -> Result<(), TokenError> {
     }
     let jws = Jws::parse(token)?;
     let fitting = keys.find(jws.header.kid.as_deref(), jws.header.algorithm)?;
-    let verified = fitting.into_iter().any(|key| jws.verify(key).is_ok());
+    let verified = fitting.into_iter().any(|key| key.verify(&jws).is_ok());
     verified.then_some(()).ok_or(TokenError::BadSignature)
 }
 
