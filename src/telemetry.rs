@@ -29,16 +29,17 @@ pub use panics::count_panics;
 const MAX_PENDING: usize = 8 << 20;
 
 /// Room that the buffers keep for the next lines when a burst is over.
-const KEPT: usize = 64 << 10;
+const KEPT: usize = 128 << 10;
 
-/// How long lines may wait to be written together.
-const GATHER: Duration = Duration::from_millis(20);
+/// How long lines may wait to be written together. What comes meanwhile should fit into what buffers
+/// keep, and into a processor's cache.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// What a level may be.
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// How many times `GATHER` the end of the process waits for lines to be written: a second.
-const LAST_WAITS: usize = 50;
+const LAST_WAITS: usize = 200;
 
 #[derive(Debug, Default)]
 struct Pending {
