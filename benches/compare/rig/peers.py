@@ -58,11 +58,15 @@ class Gateway(Peer):
         return int(float(line.split()[1]))
 
 
-def bare(world, core):
+def bare(world, core, name="bare", *mode):
     port = free_port()
-    command = [world.built.bare, f"127.0.0.1:{port}", world.upstream]
-    process = world.stage.start("bare", command, core, ready=lambda: accepts(port))
-    return Peer("bare", process, port, verifies=False)
+    command = [world.built.bare, f"127.0.0.1:{port}", world.upstream, *mode]
+    process = world.stage.start(name, command, core, ready=lambda: accepts(port), discard_output=True)
+    return Peer(name, process, port, verifies=False)
+
+
+def bare_tells(world, core):
+    return bare(world, core, "bare-tells", "tells")
 
 
 def nginx(world, core):
@@ -129,6 +133,7 @@ def traefik(world, core):
 PEERS = {
     "gateway": Gateway,
     "bare": bare,
+    "bare-tells": bare_tells,
     "nginx": nginx,
     "nginx-auth-jwt": nginx_auth_jwt,
     "nginx-auth-request": nginx_auth_request,

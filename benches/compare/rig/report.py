@@ -7,6 +7,7 @@ REFERENCES = ("bare", "haproxy", "nginx-auth-jwt", "envoy", "envoy-edge")
 WHAT = {
     "gateway": "auth-gateway: JWT, two limits, OpenFGA decision, log",
     "bare": "Pingora, nothing but proxying",
+    "bare-tells": "Pingora, constant headers to both sides and a log line",
     "nginx": "nginx, nothing but proxying",
     "nginx-auth-jwt": "nginx, JWT in its auth_jwt module",
     "nginx-auth-request": "nginx, JWT asked of a service (auth_request)",

@@ -38,6 +38,8 @@ class World:
     def __init__(self, stage, built, token_count, unseen=0, rounds=0):
         self.stage, self.core, self.built = stage, stage.load_core, built
         self.folder = stage.folder
+        # A master that is root has workers that are nobody.
+        self.folder.chmod(0o755)
         (self.folder / "large").write_bytes(b"x" * (1 << 20))
         self.upstream = f"127.0.0.1:{self._nginx('upstream', tools.tool('nginx'), LARGE=self.folder / 'large')}"
         self._start_issuer(token_count, unseen, rounds)
