@@ -7,10 +7,9 @@
 
 mod cookie;
 mod query;
-mod spelling;
+pub(super) mod spelling;
 mod subprotocol;
 
-pub(super) use spelling::reads_as;
 pub use subprotocol::{NotAProtocol, Protocol};
 
 use std::borrow::Cow;
@@ -21,6 +20,7 @@ use http::header::AUTHORIZATION;
 
 use super::TokenError;
 use super::bearer::{self, Offered};
+use spelling::reads_as;
 
 /// A place in which a token is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

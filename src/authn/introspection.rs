@@ -217,7 +217,12 @@ impl Introspection {
     }
 
     /// What an answer says, for a refusal that it got.
-    pub(super) fn explain(&self, claims: &Claims<'_>, error: TokenError, now: Now) -> Option<String> {
+    pub(super) fn explain(
+        &self,
+        claims: &Claims<'_>,
+        error: TokenError,
+        now: Now,
+    ) -> Option<String> {
         explain_answer(claims, error, &self.realm, now)
     }
 

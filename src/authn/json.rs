@@ -72,6 +72,22 @@ impl<'a> Value<'a> {
     }
 }
 
+impl From<&Value<'_>> for serde_json::Value {
+    fn from(value: &Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::Number(number.clone()),
+            Value::Text(text) => Self::String(text.to_string()),
+            Value::Array(items) => items.iter().map(Self::from).collect(),
+            Value::Object(object) => {
+                let members = object.iter().map(|(name, value)| (name.to_owned(), value.into()));
+                Self::Object(members.collect())
+            }
+        }
+    }
+}
+
 impl<'a> Object<'a> {
     pub(super) fn get(&self, name: &str) -> Option<&Value<'a>> {
         self.iter().find_map(|(known, value)| (known == name).then_some(value))
@@ -321,7 +337,7 @@ mod tests {
             let said = serde_json::to_string(&Value::Object(object.clone())).expect("serialises");
             prop_assert_eq!(&said, &text.to_string());
             for (name, value) in text.as_object().expect("an object") {
-                let found = object.get(name).map(|value| serde_json::to_value(value).expect("a value"));
+                let found = object.get(name).map(serde_json::Value::from);
                 prop_assert_eq!(found.as_ref(), Some(value));
             }
             prop_assert_eq!(object.clone().into_owned(), object);

@@ -206,9 +206,7 @@ fn the_engine_knows_no_gateway() {
 }
 
 /// Circles that are being untied: each must still be there, so that the list only gets shorter.
-const KNOWN_CIRCLES: [&[&str]; 2] = [
-    &["src/authn/bearer.rs", "src/authn/credentials.rs"],
-    &["src/authn/jwt.rs", "src/authn/keys/jwk.rs"],
+const KNOWN_CIRCLES: [&[&str]; 0] = [
 ];
 
 /// Files are no circle: whoever reads one has to know only what it names, and not in the end everything.

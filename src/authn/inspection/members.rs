@@ -1,9 +1,9 @@
 //! What the members of a token mean, and whether each is what is wanted.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::authn::claims::Claims;
+use crate::authn::json::{Object, Value};
 use crate::authn::roles::BARE_ROLES;
 use crate::authn::{Algorithm, Audiences, Issuer, Shape, TokenError};
 use crate::clock::Now;
@@ -51,7 +51,7 @@ pub struct Member {
     /// By which name.
     pub name: String,
     /// `null` when it is absent.
-    pub found: Value,
+    pub found: serde_json::Value,
     /// What it stands for.
     pub meaning: String,
     /// What is accepted; absent where anything is.
@@ -76,7 +76,7 @@ impl<'a> Look<'a> {
         Self { issuer, issuers, now, members: Vec::new() }
     }
 
-    pub(super) fn at_header(&mut self, header: &Map<String, Value>) {
+    pub(super) fn at_header(&mut self, header: &Object<'_>) {
         let text = |name: &str| header.get(name).and_then(Value::as_str);
         let accepted = Algorithm::ALL.into_iter().map(Algorithm::name);
         let accepted =
@@ -100,14 +100,14 @@ impl<'a> Look<'a> {
                 .iter()
                 .any(|kind| typ.eq_ignore_ascii_case(kind))
         });
-        let is_kind = is_kind && header.get("typ").is_none_or(Value::is_string);
+        let is_kind = is_kind && header.get("typ").is_none_or(|typ| typ.as_str().is_some());
         let typed = Wanted("JWT, at+jwt or nothing".to_owned(), Some(is_kind));
         for (name, meaning, wanted) in [
             ("alg", "how it is signed", algorithm),
             ("kid", "the key that signed it", kid),
             ("typ", "the kind of token", typed),
         ] {
-            let found = header.get(name).cloned().unwrap_or_default();
+            let found = header.get(name).map(serde_json::Value::from).unwrap_or_default();
             self.note(TokenPart::Header, name, found, meaning, Some(wanted));
         }
         for (name, value) in
@@ -119,11 +119,11 @@ impl<'a> Look<'a> {
             } else {
                 ("not looked at", None)
             };
-            self.note(TokenPart::Header, name, value.clone(), meaning, wanted);
+            self.note(TokenPart::Header, name, value.into(), meaning, wanted);
         }
     }
 
-    pub(super) fn at_claims(&mut self, claims: &Claims, shape: Shape) {
+    pub(super) fn at_claims(&mut self, claims: &Claims<'_>, shape: Shape) {
         let checked = ["active", "iss", "sub", "aud", "exp", "nbf", "iat", "token_type"];
         if shape == Shape::Opaque {
             let fits = claims.get("active") == Some(&Value::Bool(true));
@@ -151,12 +151,12 @@ impl<'a> Look<'a> {
         };
         for (name, _) in claims.iter().filter(|(name, _)| !is_named(name, &checked)) {
             let known =
-                MEANINGS.iter().find(|(known, _)| known == name).map(|(_, meaning)| *meaning);
+                MEANINGS.iter().find(|(known, _)| *known == name).map(|(_, meaning)| *meaning);
             let meaning = match known {
                 Some(meaning) => meaning.to_owned(),
                 None => project_roles(name).unwrap_or_else(|| "not looked at".to_owned()),
             };
-            let tells = is_other && signs.contains(&name.as_str());
+            let tells = is_other && signs.contains(&name);
             let wanted = || {
                 Wanted("another kind of token: only access tokens count".to_owned(), Some(false))
             };
@@ -180,14 +180,14 @@ impl<'a> Look<'a> {
         );
     }
 
-    fn issuer_wanted(&self, claims: &Claims, shape: Shape) -> Wanted {
+    fn issuer_wanted(&self, claims: &Claims<'_>, shape: Shape) -> Wanted {
         let found = claims.get("iss");
         let is_ours = found.and_then(Value::as_str).is_some_and(|iss| self.issuers.contains(&iss));
         let may_lack = shape == Shape::Opaque && found.is_none();
         Wanted(format!("exactly {}", self.issuers.join(" or ")), Some(is_ours || may_lack))
     }
 
-    fn subject_wanted(&self, claims: &Claims) -> (String, Wanted) {
+    fn subject_wanted(&self, claims: &Claims<'_>) -> (String, Wanted) {
         let user = self.issuer.map(|issuer| issuer.realm.user(claims).map(|(_, user)| user));
         let meaning = match &user {
             Some(Ok(user)) => format!("who calls: {user} to OpenFGA"),
@@ -196,7 +196,7 @@ impl<'a> Look<'a> {
         (meaning, Wanted("a legal OpenFGA id".to_owned(), user.map(|user| user.is_ok())))
     }
 
-    fn audience_wanted(&self, claims: &Claims) -> Option<Wanted> {
+    fn audience_wanted(&self, claims: &Claims<'_>) -> Option<Wanted> {
         let issuer = self.issuer?;
         let fits = claims.check_audience(&issuer.audiences).is_ok();
         let wanted = match &issuer.audiences {
@@ -206,7 +206,7 @@ impl<'a> Look<'a> {
         Some(Wanted(wanted, Some(fits)))
     }
 
-    fn times(&mut self, claims: &Claims, shape: Shape) {
+    fn times(&mut self, claims: &Claims<'_>, shape: Shape) {
         let now = self.now;
         let expiry = claims.expiry(now);
         let is_needed = shape == Shape::Jwt;
@@ -227,7 +227,7 @@ impl<'a> Look<'a> {
     }
 
     /// How far a date is from now.
-    fn distance(&self, claims: &Claims, name: &str) -> String {
+    fn distance(&self, claims: &Claims<'_>, name: &str) -> String {
         let Ok(Some(date)) = claims.date(name) else { return String::new() };
         let now = self.now.unix_millis();
         if date > now {
@@ -237,8 +237,8 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn claim(&mut self, claims: &Claims, name: &str, meaning: &str, wanted: Option<Wanted>) {
-        let found = claims.get(name).cloned().unwrap_or_default();
+    fn claim(&mut self, claims: &Claims<'_>, name: &str, meaning: &str, wanted: Option<Wanted>) {
+        let found = claims.get(name).map(serde_json::Value::from).unwrap_or_default();
         self.note(TokenPart::Claim, name, found, meaning, wanted);
     }
 
@@ -246,7 +246,7 @@ impl<'a> Look<'a> {
         &mut self,
         part: TokenPart,
         name: &str,
-        found: Value,
+        found: serde_json::Value,
         meaning: &str,
         wanted: Option<Wanted>,
     ) {
