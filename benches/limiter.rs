@@ -55,12 +55,12 @@ fn charging(c: &mut Criterion) {
         b.iter(|| limiter.charge_window(black_box(&window), time.next()));
     });
     let limit = limit();
-    let quota = limit.quota().expect("a limit that is on");
+    let allowance = limit.allowance().expect("a limit that is on");
     c.bench_function("charge_window_alone", |b| {
         let offset = time.start.unix_millis() - time.start.mono_millis();
         b.iter(|| {
             let at = EpochMillis(offset + time.next().mono_millis());
-            window.charge(black_box(quota), Share::WHOLE, at)
+            window.charge(black_box(allowance), Share::WHOLE, at)
         });
     });
     c.bench_function("charge_hot_text", |b| {

@@ -29,7 +29,7 @@ mod window;
 pub use epoch::EpochMillis;
 pub use in_flight::{InFlight, InFlightGuard};
 pub use key::KeyRef;
-pub use limit::{KeyKind, Limit, LimitError, LimitId, Quota};
+pub use limit::{Allowance, KeyKind, Limit, LimitError, LimitId};
 pub use limiter::{Limiter, LimiterError};
 pub use redis_sync::{
     RedisReport, RedisSettings, RedisSettingsError, RedisSync, SyncFault, SyncState, SyncStatus,

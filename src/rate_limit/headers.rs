@@ -46,10 +46,10 @@ pub fn write_exceeded(headers: &mut HeaderMap, limit: &Limit, exceeded: Exceeded
 }
 
 fn write(headers: &mut HeaderMap, limit: &Limit, remaining: u32, reset_secs: u32) {
-    let Some(quota) = limit.quota() else { return };
+    let Some(allowance) = limit.allowance() else { return };
     headers.insert(RATE_LIMIT, rate_limit(limit, remaining, reset_secs));
-    headers.insert(RATE_LIMIT_POLICY, quota.policy().clone());
-    headers.insert(X_LIMIT, quota.requests_header().clone());
+    headers.insert(RATE_LIMIT_POLICY, allowance.policy().clone());
+    headers.insert(X_LIMIT, allowance.requests_header().clone());
     headers.insert(X_REMAINING, integer(remaining));
     headers.insert(X_RESET, integer(reset_secs));
 }

@@ -50,12 +50,12 @@ pub struct Limit {
     name: Box<str>,
     key: KeyKind,
     /// Absent when the limit is off: nothing is counted, and no client is told anything.
-    quota: Option<Quota>,
+    allowance: Option<Allowance>,
 }
 
 /// `requests` per `window` for each key.
 #[derive(Clone, Debug)]
-pub struct Quota {
+pub struct Allowance {
     requests: u32,
     window_millis: u64,
     policy: HeaderValue,
@@ -100,7 +100,7 @@ impl Limit {
         window: Duration,
     ) -> Result<Self, LimitError> {
         let off = Self::off(name, key)?;
-        Ok(Self { quota: Some(Quota::new(name, requests, window)?), ..off })
+        Ok(Self { allowance: Some(Allowance::new(name, requests, window)?), ..off })
     }
 
     /// A limit that may be named but limits nobody.
@@ -108,7 +108,7 @@ impl Limit {
         if !(1..=64).contains(&name.len()) || !name.bytes().all(is_name_byte) {
             return Err(LimitError::BadName { name: name.chars().take(64).collect() });
         }
-        Ok(Self { name: name.into(), key, quota: None })
+        Ok(Self { name: name.into(), key, allowance: None })
     }
 
     /// Unique within a configuration.
@@ -122,25 +122,25 @@ impl Limit {
     }
 
     /// How much it allows; `None` when it is off.
-    pub const fn quota(&self) -> Option<&Quota> {
-        self.quota.as_ref()
+    pub const fn allowance(&self) -> Option<&Allowance> {
+        self.allowance.as_ref()
     }
 }
 
 /// For operators: `principal: 100 per 60s by principal`, `spare: off`.
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, key, quota } = self;
-        match quota {
+        let Self { name, key, allowance } = self;
+        match allowance {
             None => write!(f, "{name}: off"),
-            Some(quota) => {
-                write!(f, "{name}: {} per {:?} by {key}", quota.requests, quota.window())
+            Some(allowance) => {
+                write!(f, "{name}: {} per {:?} by {key}", allowance.requests, allowance.window())
             }
         }
     }
 }
 
-impl Quota {
+impl Allowance {
     /// `name` has been checked.
     fn new(name: &str, requests: u32, window: Duration) -> Result<Self, LimitError> {
         if !(1..=Limit::MAX_REQUESTS).contains(&requests) {
@@ -171,7 +171,7 @@ impl Quota {
         &self.policy
     }
 
-    /// [`Quota::requests`] as a header value.
+    /// [`Allowance::requests`] as a header value.
     pub(super) const fn requests_header(&self) -> &HeaderValue {
         &self.requests_header
     }
@@ -222,7 +222,7 @@ mod tests {
     fn a_limit_that_is_off_has_a_name_like_any_other() {
         let off = |name| Limit::off(name, KeyKind::Principal);
         let limit = off("default").unwrap();
-        assert!(limit.quota().is_none());
+        assert!(limit.allowance().is_none());
         assert_eq!(limit.to_string(), "default: off");
         assert_eq!(off("a:b").unwrap_err(), LimitError::BadName { name: "a:b".to_owned() });
     }
@@ -233,7 +233,7 @@ mod tests {
             [(100, "\"default\";q=100;w=60"), (1_000_000_000, "\"default\";q=1000000000;w=60")]
         {
             let limit = limit("default", requests, Duration::from_mins(1)).unwrap();
-            assert_eq!(limit.quota().unwrap().policy(), policy);
+            assert_eq!(limit.allowance().unwrap().policy(), policy);
         }
     }
 }

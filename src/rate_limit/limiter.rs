@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::counts::Counts;
 use super::epoch::{Epoch, EpochMillis};
 use super::key::{KeyRef, Probe};
-use super::limit::{Limit, LimitId, Quota};
+use super::limit::{Allowance, Limit, LimitId};
 use super::overflow::Overflow;
 use super::share::Share;
 use super::table::{SHARDS, WindowTable};
@@ -106,22 +106,22 @@ impl Limiter {
         now: Now,
     ) -> Result<Option<Standing>, Exceeded> {
         let counted = self.counted(id).ok_or(UNKNOWN_LIMIT)?;
-        let Some(quota) = counted.limit.quota() else { return Ok(None) };
+        let Some(allowance) = counted.limit.allowance() else { return Ok(None) };
         let (key, at) = (key.probe(), self.epoch.at(now));
         let hash = self.table.hash(id, key);
-        let charge = |window: &Arc<Window>| self.charge_at(quota, window, at);
+        let charge = |window: &Arc<Window>| self.charge_at(allowance, window, at);
         let known = self.table.find(hash, id, key, charge);
         let outcome = known.unwrap_or_else(|| match self.insert(hash, id, counted, key, at) {
             Some(window) => charge(&window),
-            None => counted.overflow.charge(quota, self.share(), key, at),
+            None => counted.overflow.charge(allowance, self.share(), key, at),
         });
         outcome.map(Some)
     }
 
     /// Counts one request in a window that [`Limiter::window`] returned.
     pub fn charge_window(&self, window: &Arc<Window>, now: Now) -> Result<Standing, Exceeded> {
-        let (_, quota) = self.counting(window.limit_id()).ok_or(UNKNOWN_LIMIT)?;
-        self.charge_at(quota, window, self.epoch.at(now))
+        let (_, allowance) = self.counting(window.limit_id()).ok_or(UNKNOWN_LIMIT)?;
+        self.charge_at(allowance, window, self.epoch.at(now))
     }
 
     /// Tells whether one request of `key` would fit, without counting it.
@@ -132,12 +132,12 @@ impl Limiter {
         now: Now,
     ) -> Result<Option<Standing>, Exceeded> {
         let counted = self.counted(id).ok_or(UNKNOWN_LIMIT)?;
-        let Some(quota) = counted.limit.quota() else { return Ok(None) };
+        let Some(allowance) = counted.limit.allowance() else { return Ok(None) };
         let (key, at) = (key.probe(), self.epoch.at(now));
         let hash = self.table.hash(id, key);
-        let peek = |window: &Arc<Window>| window.peek(quota, self.share_for(window), at);
+        let peek = |window: &Arc<Window>| window.peek(allowance, self.share_for(window), at);
         let known = self.table.find(hash, id, key, peek);
-        known.unwrap_or_else(|| counted.overflow.peek(quota, self.share(), key, at)).map(Some)
+        known.unwrap_or_else(|| counted.overflow.peek(allowance, self.share(), key, at)).map(Some)
     }
 
     /// The window of `key`, to keep beside whatever the key belongs to: it is not forgotten while
@@ -183,14 +183,14 @@ impl Limiter {
     }
 
     /// Of all limits that are on.
-    pub(super) fn quotas(&self) -> impl Iterator<Item = &Quota> + Clone {
-        self.limits.iter().filter_map(|counted| counted.limit.quota())
+    pub(super) fn allowances(&self) -> impl Iterator<Item = &Allowance> + Clone {
+        self.limits.iter().filter_map(|counted| counted.limit.allowance())
     }
 
-    /// Name and quota of a limit that is on.
-    pub(super) fn counting(&self, id: LimitId) -> Option<(&str, &Quota)> {
+    /// Name and allowance of a limit that is on.
+    pub(super) fn counting(&self, id: LimitId) -> Option<(&str, &Allowance)> {
         let limit = self.limit(id)?;
-        Some((limit.name(), limit.quota()?))
+        Some((limit.name(), limit.allowance()?))
     }
 
     /// Queues every window of one shard for the exchange.
@@ -204,8 +204,8 @@ impl Limiter {
         let at = self.epoch.at(now);
         if shard == 0 {
             for Counted { limit, overflow } in &self.limits {
-                if let Some(quota) = limit.quota() {
-                    overflow.settle(quota.position(at).0);
+                if let Some(allowance) = limit.allowance() {
+                    overflow.settle(allowance.position(at).0);
                 }
             }
         }
@@ -216,11 +216,11 @@ impl Limiter {
 
     fn charge_at(
         &self,
-        quota: &Quota,
+        allowance: &Allowance,
         window: &Arc<Window>,
         at: EpochMillis,
     ) -> Result<Standing, Exceeded> {
-        let standing = window.charge(quota, self.share_for(window), at)?;
+        let standing = window.charge(allowance, self.share_for(window), at)?;
         self.unsynced.note(window);
         Ok(standing)
     }
@@ -241,14 +241,14 @@ impl Limiter {
         key: Probe<'_>,
         at: EpochMillis,
     ) -> Option<Arc<Window>> {
-        let quota = counted.limit.quota()?;
-        let (index, _) = quota.position(at);
+        let allowance = counted.limit.allowance()?;
+        let (index, _) = allowance.position(at);
         // Invented keys leave room for those that had to be authenticated.
         let reserved = if counted.limit.key().is_free_to_invent() { self.max_keys / 4 } else { 0 };
         let ceiling = self.max_keys - reserved;
         let make = || {
             let seed = counted.overflow.counts(key, index);
-            let current = seed.current().min(quota.requests());
+            let current = seed.current().min(allowance.requests());
             let seed = Counts::new(index, seed.previous().into(), current.into());
             Window::new(id, key.to_key(), index, seed)
         };
@@ -257,8 +257,8 @@ impl Limiter {
     }
 
     fn is_expired(&self, window: &Window, at: EpochMillis) -> bool {
-        let Some((_, quota)) = self.counting(window.limit_id()) else { return true };
-        window.settle(quota.position(at).0)
+        let Some((_, allowance)) = self.counting(window.limit_id()) else { return true };
+        window.settle(allowance.position(at).0)
     }
 
     fn counted(&self, id: LimitId) -> Option<&Counted> {

@@ -6,7 +6,7 @@ use pingora_limits::estimator::Estimator;
 use super::counts::Counts;
 use super::epoch::EpochMillis;
 use super::key::Probe;
-use super::limit::Quota;
+use super::limit::Allowance;
 use super::share::Share;
 use super::tally::{Phase, Tally};
 use super::window::{Exceeded, Standing};
@@ -36,22 +36,22 @@ impl Overflow {
     /// Counts one request of `key` if it fits.
     pub(super) fn charge(
         &self,
-        quota: &Quota,
+        allowance: &Allowance,
         share: Share,
         key: Probe<'_>,
         at: EpochMillis,
     ) -> Result<Standing, Exceeded> {
-        let (index, elapsed) = quota.position(at);
+        let (index, elapsed) = allowance.position(at);
         self.open(index);
         let guard = self.sketch.read();
         let Some(sketch) = guard.as_ref() else {
             return Err(Exceeded { retry_after_secs: 1 });
         };
-        let phase = sketch.phase(quota, index, elapsed);
+        let phase = sketch.phase(allowance, index, elapsed);
         let previous = count(sketch.previous.get(key));
         // Counted before it is known to fit: two requests at once must not both take the last place.
         let counted = count(sketch.current.incr(key, 1));
-        let ceiling = share.of(quota.requests()).into();
+        let ceiling = share.of(allowance.requests()).into();
         let current = counted.saturating_sub(1);
         let before = Tally { previous, current, rolled: current, ceiling };
         if !before.fits(phase) {
@@ -65,19 +65,19 @@ impl Overflow {
     /// What [`Overflow::charge`] would say before it counts.
     pub(super) fn peek(
         &self,
-        quota: &Quota,
+        allowance: &Allowance,
         share: Share,
         key: Probe<'_>,
         at: EpochMillis,
     ) -> Result<Standing, Exceeded> {
-        let (index, elapsed) = quota.position(at);
+        let (index, elapsed) = allowance.position(at);
         let counts = self.counts(key, index);
-        let phase = Phase { window: quota.window_millis(), elapsed };
+        let phase = Phase { window: allowance.window_millis(), elapsed };
         let tally = Tally {
             previous: counts.previous().into(),
             current: counts.current().into(),
             rolled: counts.rolled().into(),
-            ceiling: share.of(quota.requests()).into(),
+            ceiling: share.of(allowance.requests()).into(),
         };
         if !tally.fits(phase) {
             return Err(Exceeded::for_millis(tally.wait(phase)));
@@ -149,9 +149,9 @@ impl Sketch {
         self.current.reset();
     }
 
-    fn phase(&self, quota: &Quota, index: u64, elapsed: u64) -> Phase {
+    fn phase(&self, allowance: &Allowance, index: u64, elapsed: u64) -> Phase {
         let elapsed = if self.index > index { 0 } else { elapsed };
-        Phase { window: quota.window_millis(), elapsed }
+        Phase { window: allowance.window_millis(), elapsed }
     }
 }
 
@@ -176,14 +176,14 @@ mod tests {
 
     const START: u64 = 1_700_000_000_000 / 60_000 * 60_000;
 
-    fn quota(requests: u32) -> Quota {
+    fn allowance(requests: u32) -> Allowance {
         let limit = Limit::new("default", KeyKind::ClientIp, requests, Duration::from_mins(1));
-        limit.unwrap().quota().unwrap().clone()
+        limit.unwrap().allowance().unwrap().clone()
     }
 
     fn admitted(overflow: &Overflow, key: &str, at: u64, requests: usize) -> usize {
-        let (quota, key) = (quota(100), KeyRef::Text(key).probe());
-        let charge = || overflow.charge(&quota, Share::WHOLE, key, EpochMillis(at));
+        let (allowance, key) = (allowance(100), KeyRef::Text(key).probe());
+        let charge = || overflow.charge(&allowance, Share::WHOLE, key, EpochMillis(at));
         (0..requests).filter(|_| charge().is_ok()).count()
     }
 
@@ -197,10 +197,10 @@ mod tests {
 
     #[test]
     fn the_largest_limit_is_counted_to_its_last_request() {
-        let (overflow, quota) = (Overflow::default(), quota(Limit::MAX_REQUESTS));
-        let (index, _) = quota.position(EpochMillis(START));
+        let (overflow, allowance) = (Overflow::default(), allowance(Limit::MAX_REQUESTS));
+        let (index, _) = allowance.position(EpochMillis(START));
         let key = KeyRef::Text("alice").probe();
-        let charge = |at| overflow.charge(&quota, Share::WHOLE, key, EpochMillis(START + at));
+        let charge = |at| overflow.charge(&allowance, Share::WHOLE, key, EpochMillis(START + at));
         overflow.open(index);
         let before = isize::try_from(Limit::MAX_REQUESTS - 2).unwrap();
         overflow.sketch.read().as_ref().unwrap().current.incr(key, before);

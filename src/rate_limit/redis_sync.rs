@@ -65,7 +65,7 @@ impl RedisSync {
         metrics: ExchangeMetrics,
     ) -> Self {
         limiter.unsynced().begin();
-        let status = SyncStatus::new(limiter.quotas(), settings.interval(), clock.now());
+        let status = SyncStatus::new(limiter.allowances(), settings.interval(), clock.now());
         let replica = format!("{:016x}", fastrand::u64(..));
         let keyspace = settings.keyspace().clone();
         let ExchangeMetrics { odd_answers, clock_jumps, clock_ahead, .. } = metrics;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::counts::Counts;
 use super::epoch::EpochMillis;
 use super::key::Key;
-use super::limit::{LimitId, Quota};
+use super::limit::{Allowance, LimitId};
 use super::share::Share;
 use super::tally::{Phase, Tally};
 
@@ -78,13 +78,13 @@ impl Window {
     /// Counts one request if it fits.
     pub fn charge(
         &self,
-        quota: &Quota,
+        allowance: &Allowance,
         share: Share,
         at: EpochMillis,
     ) -> Result<Standing, Exceeded> {
         let mut seen = self.local.load(Ordering::Relaxed);
         loop {
-            let view = self.view(Counts::unpack(seen), quota, share, at);
+            let view = self.view(Counts::unpack(seen), allowance, share, at);
             if !view.fits() {
                 return Err(view.exceeded());
             }
@@ -104,9 +104,14 @@ impl Window {
     }
 
     /// What [`Window::charge`] would say before it counts.
-    pub fn peek(&self, quota: &Quota, share: Share, at: EpochMillis) -> Result<Standing, Exceeded> {
+    pub fn peek(
+        &self,
+        allowance: &Allowance,
+        share: Share,
+        at: EpochMillis,
+    ) -> Result<Standing, Exceeded> {
         let local = Counts::unpack(self.local.load(Ordering::Relaxed));
-        let view = self.view(local, quota, share, at);
+        let view = self.view(local, allowance, share, at);
         if view.fits() { Ok(view.standing()) } else { Err(view.exceeded()) }
     }
 
@@ -148,15 +153,21 @@ impl Window {
         local.is_zero() && others.is_zero()
     }
 
-    fn view<'a>(&self, local: Counts, quota: &'a Quota, share: Share, at: EpochMillis) -> View<'a> {
-        let (index, elapsed) = quota.position(at);
+    fn view<'a>(
+        &self,
+        local: Counts,
+        allowance: &'a Allowance,
+        share: Share,
+        at: EpochMillis,
+    ) -> View<'a> {
+        let (index, elapsed) = allowance.position(at);
         let elapsed = if local.is_ahead_of(index) { 0 } else { elapsed };
-        let phase = Phase { window: quota.window_millis(), elapsed };
+        let phase = Phase { window: allowance.window_millis(), elapsed };
         View {
             local: local.seen_from(index),
             others: self.known_of_others().seen_from(index),
             phase,
-            quota,
+            allowance,
             share,
         }
     }
@@ -180,7 +191,7 @@ struct View<'a> {
     local: Counts,
     others: Counts,
     phase: Phase,
-    quota: &'a Quota,
+    allowance: &'a Allowance,
     share: Share,
 }
 
@@ -218,17 +229,17 @@ impl View<'_> {
             previous: own.previous + u64::from(self.others.previous()),
             current: own.current + u64::from(self.others.current()),
             rolled: own.rolled + u64::from(self.others.rolled()),
-            ceiling: self.quota.requests().into(),
+            ceiling: self.allowance.requests().into(),
         }
     }
 
     /// Against this replica's share.
     fn alone(&self) -> Tally {
-        Tally { ceiling: self.share.of(self.quota.requests()).into(), ..self.own() }
+        Tally { ceiling: self.share.of(self.allowance.requests()).into(), ..self.own() }
     }
 
     fn own(&self) -> Tally {
-        let requests = self.quota.requests();
+        let requests = self.allowance.requests();
         // Large counts are remembered rounded up; no replica admits more than the whole limit.
         let remembered = |count: u32| u64::from(count.min(requests));
         Tally {

@@ -24,14 +24,14 @@ const FAILED_AUTHENTICATIONS: &str = "failed_authentications";
 pub(super) struct LimitSection {
     #[schemars(extend("pattern" = KEY))]
     key: String,
-    limit: Allowance,
+    limit: Amount,
     window: Span,
 }
 
 /// Requests per window, or `off`.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-enum Allowance {
+enum Amount {
     Requests(#[schemars(range(min = 1, max = 1_000_000_000))] u32),
     Off(Off),
 }
@@ -107,8 +107,8 @@ impl LimitSection {
             problems.add(format!("limits.{name}.key"), format!("of this limit is always {fixed}"));
         }
         let limit = match self.limit {
-            Allowance::Requests(requests) => Limit::new(name, key, requests, self.window.0),
-            Allowance::Off(Off::Off) => Limit::off(name, key),
+            Amount::Requests(requests) => Limit::new(name, key, requests, self.window.0),
+            Amount::Off(Off::Off) => Limit::off(name, key),
         };
         let field = match &limit {
             Err(LimitError::WindowOutOfRange { .. }) => ".window",
@@ -132,7 +132,7 @@ fn key_kind(text: &str) -> Option<KeyKind> {
 mod tests {
     use crate::config::testing::{environment, problems};
     use crate::config::{Overrides, parse};
-    use crate::rate_limit::Quota;
+    use crate::rate_limit::Allowance;
 
     #[test]
     fn the_limits_of_every_request_count_what_they_are_named_after() {
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_limit_has_a_number_up_to_a_billion_or_is_off() {
-        let quotas = |limit: &str| {
+        let allowances = |limit: &str| {
             let lookup = |name: &str| match name {
                 "CLIENT_LIMIT" => Some(limit.to_owned()),
                 _ => environment(name),
@@ -168,12 +168,13 @@ mod tests {
             let settings = parse("", &Overrides::default(), &lookup).unwrap();
             let text = format!("limits: {{client: {{limit: {limit}}}}}");
             let written = parse(&text, &Overrides::default(), &environment).unwrap();
-            [settings, written].map(|settings| settings.limits.client.quota().map(Quota::requests))
+            [settings, written]
+                .map(|settings| settings.limits.client.allowance().map(Allowance::requests))
         };
-        assert_eq!(quotas("off"), [None; 2]);
-        assert_eq!(quotas("1000000000"), [Some(1_000_000_000); 2]);
+        assert_eq!(allowances("off"), [None; 2]);
+        assert_eq!(allowances("1000000000"), [Some(1_000_000_000); 2]);
         let settings = parse("limits: {client: {limit: 1e9}}", &Overrides::default(), &environment);
-        let requests = settings.unwrap().limits.client.quota().map(Quota::requests);
+        let requests = settings.unwrap().limits.client.allowance().map(Allowance::requests);
         assert_eq!(requests, Some(1_000_000_000));
         for wrong in ["0", "1000000001", "-1", "'on'", "1.5", "false", "[]"] {
             let told = problems(&format!("limits: {{client: {{limit: {wrong}}}}}"));

@@ -15,7 +15,7 @@ use super::session::Session;
 use crate::clock::{Clock, Now, millis};
 use crate::rate_limit::counts::Counts;
 use crate::rate_limit::epoch::EpochMillis;
-use crate::rate_limit::limit::Quota;
+use crate::rate_limit::limit::Allowance;
 use crate::rate_limit::limiter::Limiter;
 use crate::rate_limit::window::Window;
 
@@ -108,10 +108,10 @@ impl Exchange {
                 }
             };
             for (told, heard) in told.iter().zip(heard) {
-                let Some((name, quota)) = limiter.counting(told.window.limit_id()) else {
+                let Some((name, allowance)) = limiter.counting(told.window.limit_id()) else {
                     continue;
                 };
-                unseen = unseen.max(told.learn(&heard, quota));
+                unseen = unseen.max(told.learn(&heard, allowance));
                 self.note_odd(told, &heard, name, clock.now());
             }
         }
@@ -136,8 +136,8 @@ impl Exchange {
         self.collect(limiter);
         let at = limiter.epoch().at(now);
         self.pending.retain(|window| {
-            let Some((_, quota)) = limiter.counting(window.limit_id()) else { return false };
-            let (index, _) = quota.position(at);
+            let Some((_, allowance)) = limiter.counting(window.limit_id()) else { return false };
+            let (index, _) = allowance.position(at);
             !window.settle(index) || !window.begin_sync(index).is_zero()
         });
     }
@@ -155,8 +155,8 @@ impl Exchange {
         while told.len() < chunk
             && let Some(window) = self.pending.pop_front()
         {
-            let Some((name, quota)) = limiter.counting(window.limit_id()) else { continue };
-            let told_now = Exchanged::new(window, quota, at, self.closes_after);
+            let Some((name, allowance)) = limiter.counting(window.limit_id()) else { continue };
+            let told_now = Exchanged::new(window, allowance, at, self.closes_after);
             told_now.write(&mut pipeline, name, &self.keyspace, &self.replica);
             told.push(told_now);
         }
@@ -172,15 +172,20 @@ impl Exchange {
 }
 
 impl Exchanged {
-    fn new(window: Arc<Window>, quota: &Quota, at: EpochMillis, closes_after: Duration) -> Self {
-        let (index, elapsed) = quota.position(at);
+    fn new(
+        window: Arc<Window>,
+        allowance: &Allowance,
+        at: EpochMillis,
+        closes_after: Duration,
+    ) -> Self {
+        let (index, elapsed) = allowance.position(at);
         window.settle(index);
         let own = window.begin_sync(index);
         let index = own.index_near(index);
         let is_new = !window.known_of_others().is_of(index);
         let with_previous = is_new || elapsed < millis(closes_after);
         // A window's counts matter until the next one ends; clocks differ a little.
-        let expiry_millis = quota.window_millis().saturating_mul(3);
+        let expiry_millis = allowance.window_millis().saturating_mul(3);
         Self { window, index, own, with_previous, expiry_millis }
     }
 
@@ -210,7 +215,7 @@ impl Exchanged {
 
     /// Takes over what others told. Returns the part of the limit that they had admitted without this
     /// replica knowing, if it was following.
-    fn learn(&self, heard: &Heard, quota: &Quota) -> f64 {
+    fn learn(&self, heard: &Heard, allowance: &Allowance) -> f64 {
         let others = |reading: Option<Reading>, own: u32| {
             let total = reading.and_then(|reading| reading.total);
             total.map_or(0, |total| total.saturating_sub(own.into()))
@@ -226,7 +231,7 @@ impl Exchanged {
             return 0.0;
         }
         let news = learned.current().saturating_sub(known.current());
-        f64::from(news) / f64::from(quota.requests())
+        f64::from(news) / f64::from(allowance.requests())
     }
 }
 

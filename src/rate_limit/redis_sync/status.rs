@@ -5,7 +5,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::clock::Now;
-use crate::rate_limit::limit::{Limit, Quota};
+use crate::rate_limit::limit::{Allowance, Limit};
 use crate::rate_limit::share::Share;
 
 /// What remains of an observation after each exchange: a tenth after some 15 s at 100 ms.
@@ -49,14 +49,14 @@ enum Phase {
 
 impl SyncStatus {
     pub(super) fn new<'a>(
-        quotas: impl Iterator<Item = &'a Quota> + Clone,
+        allowances: impl Iterator<Item = &'a Allowance> + Clone,
         interval: Duration,
         now: Now,
     ) -> Self {
         let current = Current { phase: Phase::Starting, since: now, replicas: 1, unseen: 0.0 };
         Self {
-            requests: quotas.clone().map(Quota::requests).collect(),
-            shortest_window: quotas.map(Quota::window).min().unwrap_or(Limit::MAX_WINDOW),
+            requests: allowances.clone().map(Allowance::requests).collect(),
+            shortest_window: allowances.map(Allowance::window).min().unwrap_or(Limit::MAX_WINDOW),
             interval,
             current: Mutex::new(current),
         }

@@ -38,9 +38,9 @@ impl Replica {
         let length = |seconds| Limit::new("shared", KeyKind::Principal, requests, seconds).unwrap();
         let limit =
             (3_600..7_200).map(|seconds| length(Duration::from_secs(seconds))).find(|limit| {
-                let quota = limit.quota().unwrap();
-                let (_, elapsed) = quota.position(EpochMillis(unix_millis));
-                (quota.window_millis() / 4..quota.window_millis() / 2).contains(&elapsed)
+                let allowance = limit.allowance().unwrap();
+                let (_, elapsed) = allowance.position(EpochMillis(unix_millis));
+                (allowance.window_millis() / 4..allowance.window_millis() / 2).contains(&elapsed)
             });
         let clock = Arc::new(ManualClock::starting_at(unix_millis));
         let limiter = Limiter::new(vec![limit.unwrap()], 10_000, clock.now()).unwrap();
@@ -75,9 +75,9 @@ impl Replica {
     }
 
     fn enter_next_window(&self) {
-        let (_, quota) = self.limiter.counting(self.limit).unwrap();
-        let (_, elapsed) = quota.position(self.limiter.epoch().at(self.clock.now()));
-        self.clock.advance(Duration::from_millis(quota.window_millis() - elapsed));
+        let (_, allowance) = self.limiter.counting(self.limit).unwrap();
+        let (_, elapsed) = allowance.position(self.limiter.epoch().at(self.clock.now()));
+        self.clock.advance(Duration::from_millis(allowance.window_millis() - elapsed));
     }
 
     fn queue_everything(&self) {
@@ -147,8 +147,8 @@ async fn the_largest_limit_is_shared_to_its_last_request() {
     let redis = Server::start();
     let mut replica = Replica::limiting(&redis.url(), Limit::MAX_REQUESTS);
     replica.admitted(ALICE, 5);
-    let (name, quota) = replica.limiter.counting(replica.limit).unwrap();
-    let (index, _) = quota.position(replica.limiter.epoch().at(replica.clock.now()));
+    let (name, allowance) = replica.limiter.counting(replica.limit).unwrap();
+    let (index, _) = allowance.position(replica.limiter.epoch().at(replica.clock.now()));
     let keyspace = replica.sync.settings.keyspace();
     let key = keyspace.counts(name, index, ALICE.probe().fingerprint());
     redis.command(&["HSET", &key, "another", "999999993"]).await;

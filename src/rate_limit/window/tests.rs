@@ -8,34 +8,34 @@ use crate::rate_limit::{KeyKind, KeyRef, Limit};
 /// Start of a window of every length that divides an hour.
 const START: u64 = 1_700_000_000_000 / 3_600_000 * 3_600_000;
 
-fn limit(requests: u32, seconds: u64) -> Quota {
+fn limit(requests: u32, seconds: u64) -> Allowance {
     let window = Duration::from_secs(seconds);
     let limit = Limit::new("default", KeyKind::Principal, requests, window).unwrap();
-    limit.quota().unwrap().clone()
+    limit.allowance().unwrap().clone()
 }
 
-fn window(limit: &Quota) -> Window {
+fn window(limit: &Allowance) -> Window {
     counted(limit, 0, 0)
 }
 
 /// With so many requests in the window before, and in this one.
-fn counted(limit: &Quota, previous: u32, current: u32) -> Window {
+fn counted(limit: &Allowance, previous: u32, current: u32) -> Window {
     let (index, _) = limit.position(EpochMillis(START));
     let key = KeyRef::Text("alice").probe().to_key();
     Window::new(LimitId(0), key, index, Counts::new(index, previous.into(), current.into()))
 }
 
-fn charge(window: &Window, limit: &Quota, millis: u64) -> Result<Standing, Exceeded> {
+fn charge(window: &Window, limit: &Allowance, millis: u64) -> Result<Standing, Exceeded> {
     window.charge(limit, Share::WHOLE, EpochMillis(START + millis))
 }
 
 /// Like [`charge`], at so many milliseconds after the window of [`counted`] has begun, whatever its length.
-fn charge_within(window: &Window, limit: &Quota, millis: u64) -> Result<Standing, Exceeded> {
+fn charge_within(window: &Window, limit: &Allowance, millis: u64) -> Result<Standing, Exceeded> {
     let (_, elapsed) = limit.position(EpochMillis(START));
     window.charge(limit, Share::WHOLE, EpochMillis(START - elapsed + millis))
 }
 
-fn admitted(window: &Window, limit: &Quota, millis: u64, requests: usize) -> usize {
+fn admitted(window: &Window, limit: &Allowance, millis: u64, requests: usize) -> usize {
     (0..requests).filter(|_| charge(window, limit, millis).is_ok()).count()
 }
 
