@@ -114,7 +114,7 @@ fn an_embedded_engine_needs_no_server_and_no_variable_of_one() {
         ]);
         let (status, said) = plan.clone().rules(&to_openfga).check().await;
         assert_eq!(status.code(), Some(78), "{said}");
-        assert!(said.contains("\"openfga\" is not defined (authz.mode is embedded, "), "{said}");
+        assert!(said.contains("\"openfga\" is not defined: authz.mode is embedded, "), "{said}");
         std::fs::write(&model, "model: |\n  nonsense\n").unwrap();
         let (status, said) = plan.check().await;
         assert_eq!(status.code(), Some(78), "{said}");
