@@ -12,8 +12,8 @@ use super::{Finding, Severity};
 const MAX_ALIKE: usize = 20;
 /// Tried in this order until everything fits.
 const FEWER: [usize; 5] = [MAX_ALIKE, 10, 5, 2, 1];
-/// Bytes of a whole report; what stands around the findings takes what is left to 20,000.
-const MAX_BYTES: usize = 19_000;
+/// Bytes of the findings of a report; counts, heading and summary take what is left to 20,000.
+const MAX_BYTES: usize = 17_000;
 
 /// Findings in the order in which they were added. Of each kind the first are kept, and all are
 /// counted: whoever has made one mistake ten thousand times learns no more from the last.
