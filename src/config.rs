@@ -211,7 +211,10 @@ fn read_text(path: &Path) -> std::io::Result<String> {
 
 fn parse_yaml(text: &str, problems: &mut Problems) -> Result<Value, ConfigError> {
     let document = yaml::read(text).map_err(|error| {
-        let finding = Finding::error(UNREADABLE, format!("the file is not valid YAML: {error}"));
+        let told = error.to_string();
+        // The place is told before the message, as for every other mistake.
+        let cause = told.rsplit_once(" at line ").map_or(&*told, |(cause, _)| cause);
+        let finding = Finding::error(UNREADABLE, format!("the file is not valid YAML: {cause}"));
         match error.location() {
             Some(at) => finding.at(at.line(), at.column()),
             None => finding,

@@ -118,6 +118,8 @@ upstreams:
         ]
     );
     assert_eq!(places("server:\n  - x: [\n"), [(String::new(), Some(3), None)]);
+    let told = problems("admin: {token: !tag geheim}");
+    assert!(told.ends_with("expected a value without a tag"), "{told}");
     assert_eq!(places("- x"), [(String::new(), Some(1), None)]);
 }
 
