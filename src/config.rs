@@ -22,6 +22,7 @@ pub use sections::{Admin, Embedded, Limits, Log, OpenFga, Rules, Server, Setting
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -34,6 +35,9 @@ use sections::File;
 pub const DEFAULTS: &str = include_str!("../conf/gateway.yaml");
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// No configuration, secret or key is as large; a device or a pipe that never ends would take all memory.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Where a file is looked for when none is named.
 pub const DEFAULT_PATH: &str = "conf/gateway.yaml";
@@ -201,8 +205,20 @@ fn read(origin: &Origin) -> Result<String, ConfigError> {
 }
 
 /// Reads a text without the mark that some editors put at its start.
-fn read_text(path: &Path) -> std::io::Result<String> {
-    let mut text = std::fs::read_to_string(path)?;
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut content = Vec::new();
+    let mut file = std::fs::File::open(path)?.take(MAX_FILE);
+    file.read_to_end(&mut content)?;
+    if file.limit() == 0 {
+        let message = format!("it has {MAX_FILE} bytes or more");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    let mut text = String::from_utf8(content).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let (line, column) = yaml::end(&String::from_utf8_lossy(before));
+        let message = format!("line {line}, column {column} is not UTF-8");
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    })?;
     if text.starts_with(BYTE_ORDER_MARK) {
         text.remove(0);
     }
@@ -210,6 +226,11 @@ fn read_text(path: &Path) -> std::io::Result<String> {
 }
 
 fn parse_yaml(text: &str, problems: &mut Problems) -> Result<Value, ConfigError> {
+    if let Some((character, (line, column))) = yaml::control(text) {
+        let code = character.escape_unicode();
+        let message = format!("the file is not valid YAML: it has the control character {code}");
+        return Err(Finding::error(UNREADABLE, message).at(line, column).into());
+    }
     let document = yaml::read(text).map_err(|error| {
         let told = error.to_string();
         // The place is told before the message, as for every other mistake.

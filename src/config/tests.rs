@@ -161,6 +161,34 @@ fn a_byte_order_mark_is_no_part_of_a_file() {
 }
 
 #[test]
+fn what_is_no_text_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    let told = |content: &[u8]| {
+        std::fs::write(&file, content).unwrap();
+        let overrides = Overrides { config: Some(file.clone()), ..Overrides::default() };
+        let error = load_with(&overrides, &testing::environment).unwrap_err();
+        let path = file.display().to_string();
+        error.to_string().strip_prefix(&path).map(str::to_owned).expect("the file is named")
+    };
+    let latin = told(b"server:\n  name: \xc3\xa4\xe4\n");
+    assert_eq!(latin, ": cannot read the file: line 2, column 10 is not UTF-8");
+    let control = told(b"# \t\xc2\x85\r\nserver:\n  name: \x07a\n");
+    assert_eq!(control, ":3:9: the file is not valid YAML: it has the control character \\u{7}");
+    let large = told(&vec![b'#'; 4 * 1024 * 1024]);
+    assert_eq!(large, ": cannot read the file: it has 4194304 bytes or more");
+}
+
+#[test]
+fn a_file_that_never_ends_is_refused() {
+    let overrides = Overrides { config: Some("/dev/zero".into()), ..Overrides::default() };
+    let error = load_with(&overrides, &testing::environment).unwrap_err();
+    assert!(error.to_string().contains("bytes or more"), "{error}");
+    let told = testing::problems("admin: {token: '${file:/dev/zero}'}");
+    assert!(told.contains("admin.token") && told.contains("bytes or more"), "{told}");
+}
+
+#[test]
 fn nothing_is_configured_when_no_variable_is_set_that_has_to_be() {
     let of = |lookup: &dyn Fn(&str) -> Option<String>| {
         parse("", &Overrides::default(), lookup).unwrap_err()

@@ -24,6 +24,20 @@ pub(super) fn read(text: &str) -> Result<Document, serde_yaml::Error> {
     Ok(Document { value, repeated })
 }
 
+/// The first character that no YAML may have, and where it stands: the parser names the place of its
+/// buffer instead, which is always the first line.
+pub(super) fn control(text: &str) -> Option<(char, (usize, usize))> {
+    let is_foreign = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
+    let (at, character) = text.char_indices().find(|(_, c)| is_foreign(*c))?;
+    Some((character, end(text.get(..at)?)))
+}
+
+/// Line and column of what would follow a text.
+pub(super) fn end(text: &str) -> (usize, usize) {
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    (text.matches('\n').count() + 1, last.chars().count() + 1)
+}
+
 /// A value, and what is below it.
 struct Node<'a> {
     key: String,

@@ -41,6 +41,14 @@ impl AuthzSection {
 
     pub(super) fn read(&self, problems: &mut Problems) -> Option<Embedded> {
         if !self.is_embedded() {
+            // Whoever names a model wants to be judged by it, not by whatever a server holds.
+            for (name, file) in
+                [("model_file", &self.model_file), ("tuples_file", &self.tuples_file)]
+            {
+                if !file.is_empty() {
+                    problems.add(format!("authz.{name}"), "needs authz.mode: embedded");
+                }
+            }
             return None;
         }
         if self.model_file.is_empty() {
@@ -52,5 +60,19 @@ impl AuthzSection {
             model_file: absolute(&self.model_file),
             tuples_file: optional(&self.tuples_file).map(absolute),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::problems;
+
+    #[test]
+    fn files_that_no_engine_would_read_are_refused() {
+        let told = problems("authz: {model_file: m.fga, tuples_file: t.csv}");
+        let model = "authz.model_file: needs authz.mode: embedded";
+        let tuples = "authz.tuples_file: needs authz.mode: embedded";
+        assert_eq!(told, format!("{model}\n{tuples}"));
+        assert_eq!(problems("authz: {model_file: '', tuples_file: ''}"), "");
     }
 }
