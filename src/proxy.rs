@@ -1,7 +1,7 @@
 //! The Pingora adapter: carries requests to the gate and admitted ones to their upstream.
 //!
-//! Decisions are made in [`crate::gate`], connections minded in [`crate::edge`], addresses chosen in
-//! [`crate::upstream`]; here is what lies between them. [`Proxy`] has what all requests share, a
+//! Decisions are made in [`crate::gate`], connections minded in `crate::edge`, addresses chosen in
+//! `crate::upstream`; here is what lies between them. [`Proxy`] has what all requests share, a
 //! [`context::Context`] what one of them is carried by from hook to hook.
 //!
 //! To read, in the order of a request: `hooks.rs`, what Pingora calls; `receive.rs`, headers to verdict
