@@ -145,10 +145,24 @@ pub fn load_with(
 ) -> Result<Settings, ConfigError> {
     let origin = Origin::of(overrides);
     let read = read(&origin).and_then(|text| parse(&text, overrides, lookup));
-    read.map_err(|error| match origin {
-        Origin::File(path) => ConfigError { findings: error.findings.in_file(&path), ..error },
-        Origin::Defaults => error,
+    read.map_err(|error| {
+        let names = error.rule_names.or_else(|| shipped_names(overrides, lookup).map(Box::new));
+        let error = ConfigError { rule_names: names, ..error };
+        match origin {
+            Origin::File(path) => ConfigError { findings: error.findings.in_file(&path), ..error },
+            Origin::Defaults => error,
+        }
     })
+}
+
+/// What rules may name by the shipped file, where the operator's cannot be read that far; absent when
+/// nobody can say either which rules are meant.
+fn shipped_names(overrides: &Overrides, lookup: expand::Lookup<'_>) -> Option<RuleNames> {
+    let mut problems = Problems::default();
+    let file = lay("", overrides, lookup, &mut problems).ok()??;
+    let names = file.rule_names(&problems)?;
+    let is_meant = overrides.rules.is_some() || names.file.exists();
+    is_meant.then_some(RuleNames { are_all: false, ..names })
 }
 
 /// What the file at `origin` itself says at `pointer`, if it says anything.
@@ -179,22 +193,32 @@ pub fn parse(
     lookup: expand::Lookup<'_>,
 ) -> Result<Settings, ConfigError> {
     let mut problems = Problems::of(text);
-    let defaults = parse_yaml(DEFAULTS, &mut problems)?;
-    let mut base = defaults.clone();
-    for (pointer, text) in &overrides.stand_ins {
-        put(&mut base, pointer, text);
-    }
-    let mut value = overlay::lay(&base, parse_yaml(text, &mut problems)?);
-    apply(&mut value, overrides, &mut problems);
-    overlay::drop_server_if_embedded(&mut value, &defaults);
-    let schema = schema::of_values();
-    expand::expand(&mut value, &schema, lookup, &mut problems);
-    schema::repair(&mut value, &schema, &mut problems);
-    let file: Option<File> = problems.take("", serde_json::from_value(value));
+    let file = lay(text, overrides, lookup, &mut problems)?;
     let rule_names = file.as_ref().and_then(|file| file.rule_names(&problems)).map(Box::new);
     let settings = file.and_then(|file| file.read(&mut problems));
     let (findings, unset) = problems.into_parts();
     settings.filter(|_| findings.is_empty()).ok_or(ConfigError { findings, unset, rule_names })
+}
+
+/// What `text` says over the defaults, and the command line over both.
+fn lay(
+    text: &str,
+    overrides: &Overrides,
+    lookup: expand::Lookup<'_>,
+    problems: &mut Problems,
+) -> Result<Option<File>, ConfigError> {
+    let defaults = parse_yaml(DEFAULTS, problems)?;
+    let mut base = defaults.clone();
+    for (pointer, text) in &overrides.stand_ins {
+        put(&mut base, pointer, text);
+    }
+    let mut value = overlay::lay(&base, parse_yaml(text, problems)?);
+    apply(&mut value, overrides, problems);
+    overlay::drop_server_if_embedded(&mut value, &defaults);
+    let schema = schema::of_values();
+    expand::expand(&mut value, &schema, lookup, problems);
+    schema::repair(&mut value, &schema, problems);
+    Ok(problems.take("", serde_json::from_value(value)))
 }
 
 fn read(origin: &Origin) -> Result<String, ConfigError> {

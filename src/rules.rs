@@ -27,6 +27,7 @@ mod upstream_role;
 mod warning;
 mod watch;
 
+pub use fault::KINDS_OF_NAMES;
 pub use file::{Consistency, EncodedSlashes, OnUnavailable};
 pub use host::{HostError, check_authority};
 pub use host_pattern::HostPattern;

@@ -69,6 +69,7 @@ fn rule_names(settings: &Settings) -> RuleNames {
     let upstreams = settings.upstreams.iter();
     RuleNames {
         file: settings.rules.file.clone(),
+        are_all: true,
         default_relation: settings.rules.default_relation.clone(),
         upstreams: upstreams.map(|(role, upstream)| (upstream.name.clone(), *role)).collect(),
         limits: settings.limits.iter().map(limit).collect(),
@@ -91,6 +92,7 @@ pub fn examine_rules(names: &RuleNames) -> Findings {
         },
         Err(error) => error.finding().into(),
     };
+    let told = if names.are_all { told } else { told.without(&rules::KINDS_OF_NAMES) };
     told.in_file(file.path())
 }
 

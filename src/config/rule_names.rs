@@ -10,6 +10,8 @@ use crate::rules::UpstreamRole;
 pub struct RuleNames {
     /// The rule file.
     pub file: PathBuf,
+    /// Whether these are all; where the configuration cannot be read that far, it may have others.
+    pub are_all: bool,
     /// Relation of rules that name none.
     pub default_relation: String,
     /// All upstreams.

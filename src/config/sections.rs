@@ -105,6 +105,7 @@ impl File {
         let limits = self.limits.iter();
         Some(RuleNames {
             file: std::path::absolute(&self.rules.file).ok()?,
+            are_all: true,
             default_relation: self.rules.default_relation.clone(),
             upstreams: self
                 .upstreams

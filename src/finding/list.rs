@@ -91,6 +91,14 @@ impl Findings {
         Self { kept: kept.collect(), counts }
     }
 
+    /// Those of other kinds.
+    #[must_use]
+    pub fn without(mut self, kinds: &[&str]) -> Self {
+        self.kept.retain(|finding| !kinds.contains(&finding.kind));
+        self.counts.retain(|(_, kind), _| !kinds.contains(kind));
+        self
+    }
+
     /// How many there are, those that are not told included.
     pub fn count(&self, severity: Severity) -> usize {
         self.counts.iter().filter(|((of, _), _)| *of == severity).map(|(_, count)| count).sum()

@@ -282,6 +282,21 @@ fn a_mistake_in_ten_thousand_rules_is_told_on_a_page() {
 }
 
 #[test]
+fn rules_are_checked_beside_a_configuration_that_names_nothing() {
+    story(async {
+        let rules = json!([
+            {"path": "/a", "metod": "GET", "method": "GET", "feature": "x", "target": "billing"},
+        ]);
+        let (status, told) = nowhere().rules(&rules).set("limits", 7).check_for_machines().await;
+        assert_eq!(status.code(), Some(CONFIGURATION_ERROR), "{told}");
+        let errors = told["errors"].as_array().unwrap().iter();
+        let keys: Vec<_> = errors.map(|error| error["key"].as_str().unwrap()).collect();
+        // Whether there is a "billing" nobody can say.
+        assert_eq!(keys, ["limits", "rules[0].metod"], "{told}");
+    });
+}
+
+#[test]
 fn check_for_machines_prints_one_document_whatever_is_wrong() {
     story(async {
         let text =
