@@ -4,7 +4,7 @@ use super::host::HostError;
 use super::object::ObjectError;
 use super::pattern::PatternError;
 
-/// The [`kind`](Fault::kind)s that depend on what a configuration names.
+/// The kinds of findings that depend on what a configuration names.
 pub const KINDS_OF_NAMES: [&str; 4] =
     ["undefined_name", "nobody_to_count", "no_openfga", "nothing_to_expose"];
 
