@@ -40,8 +40,11 @@ class World:
         self.folder = stage.folder
         # A master that is root has workers that are nobody.
         self.folder.chmod(0o755)
-        (self.folder / "large").write_bytes(b"x" * (1 << 20))
-        self.upstream = f"127.0.0.1:{self._nginx('upstream', tools.tool('nginx'), LARGE=self.folder / 'large')}"
+        # In a folder of its own: the gateway watches the one that its rules are in.
+        large = self.folder / "served" / "large"
+        large.parent.mkdir()
+        large.write_bytes(b"x" * (1 << 20))
+        self.upstream = f"127.0.0.1:{self._nginx('upstream', tools.tool('nginx'), LARGE=large)}"
         self._start_issuer(token_count, unseen, rounds)
         self._openfga = self._auth = None
 
