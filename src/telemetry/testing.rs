@@ -1,11 +1,13 @@
 //! What one test logs.
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use parking_lot::Mutex;
 use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
+
+static LISTENER: Once = Once::new();
 
 pub(crate) struct Log {
     written: Written,
@@ -18,6 +20,11 @@ struct Written(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Everything that this thread logs from now on.
     pub(crate) fn capture() -> Self {
+        // Where nobody else listens, a line that another test comes by first could settle for all threads
+        // that nobody is interested in it.
+        LISTENER.call_once(|| {
+            let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+        });
         let written = Written::default();
         let writer = written.clone();
         let subscriber =
