@@ -126,7 +126,8 @@ async fn keys(key: String, probe: IssuerProbe<'_>) -> Answer {
     match within(LONGEST, probe.keys()).await {
         Err(cause) => Answer::error("issuer_keys", &key, format!("keys cannot be loaded: {cause}")),
         Ok(report) => {
-            let told = format!("{}: {} usable keys", probe.issuer(), report.usable);
+            let plural = if report.usable == 1 { "" } else { "s" };
+            let told = format!("{}: {} usable key{plural}", probe.issuer(), report.usable);
             let mut answer = Answer::reached(told);
             for entry in report.left_out {
                 answer.warn("key_left_out", &key, format!("a key cannot be used: {entry}"));
