@@ -3,23 +3,11 @@
 use std::process::ExitStatus;
 
 use crate::support::gateway::Plan;
-use crate::support::world::guide_rules;
+use crate::support::world::{guide_rules, nowhere};
 use crate::support::{World, story};
 
 /// `EX_CONFIG` of sysexits.h.
 const CONFIGURATION_ERROR: i32 = 78;
-
-/// A gateway that would start, and reach nobody.
-fn sound() -> Plan {
-    Plan::new(&guide_rules())
-        .env("OPENFGA_URL", "http://127.0.0.1:9")
-        .env("OPENFGA_STORE_ID", "01HXXXXXXXXXXXXXXXXXXXXXXX")
-        .env("ZITADEL_ISSUER_URL", "http://127.0.0.1:9")
-        .env("ZITADEL_API_URL", "http://127.0.0.1:9")
-        .env("REDIS_URL", "")
-        .env("UPSTREAM_URL", "http://127.0.0.1:9")
-        .env("ALLOWED_ORIGINS", "https://app.example.com")
-}
 
 fn is_refused((status, output): &(ExitStatus, String), key: &str) -> bool {
     status.code() == Some(CONFIGURATION_ERROR) && output.contains(key)
@@ -58,8 +46,8 @@ fn check_and_run_refuse_the_same() {
         ("limits.client.window", "90ms", "limits.client.window"),
         ("upstreams.app.host", "a/b", "upstreams.app.host"),
     ];
-    let plans = variables.map(|(name, value, key)| (sound().env(name, value), value, key));
-    let set = settings.map(|(name, value, key)| (sound().set(name, value), value, key));
+    let plans = variables.map(|(name, value, key)| (nowhere().env(name, value), value, key));
+    let set = settings.map(|(name, value, key)| (nowhere().set(name, value), value, key));
     story(async {
         let mut wrong = Vec::new();
         for (plan, value, key) in plans.into_iter().chain(set) {
@@ -76,7 +64,7 @@ fn check_and_run_refuse_the_same() {
 #[test]
 fn a_mistake_in_the_file_is_told_with_its_line() {
     story(async {
-        let plan = sound().set("server.lisen", "127.0.0.1:1").env("CLIENT_LIMIT", "none");
+        let plan = nowhere().set("server.lisen", "127.0.0.1:1").env("CLIENT_LIMIT", "none");
         for (_, output) in [plan.check().await, plan.run_to_the_end().await] {
             let told = "/gateway.yaml:2:3: server.lisen: unknown key; did you mean \"listen\"?";
             assert!(output.contains(told), "{output}");
@@ -100,7 +88,7 @@ fn whoever_has_configured_nothing_is_told_what_and_where_to_look_first() {
 #[test]
 fn a_line_break_behind_a_secret_is_its_file_s() {
     story(async {
-        let plan = sound().env("OPENFGA_API_TOKEN", "key\n").env("ADMIN_TOKEN", "token\r\n");
+        let plan = nowhere().env("OPENFGA_API_TOKEN", "key\n").env("ADMIN_TOKEN", "token\r\n");
         let (status, output) = plan.check().await;
         assert!(status.success(), "{output}");
         let world = World::build().env("OPENFGA_API_TOKEN", "key\n").start().await;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::gateway::{Gateway, Plan};
+use crate::support::gateway::Gateway;
 use crate::support::process::free_port;
 use crate::support::upstream::Answer;
-use crate::support::world::{guide_rules, story_rules};
+use crate::support::world::{guide_rules, nowhere, story_rules};
 use crate::support::{Mint, SOON, World, eventually, sockets, story};
 
 /// What Kubernetes waits before it kills is 30 s.
@@ -157,18 +157,6 @@ fn a_check_tells_what_was_understood() {
             assert!(output.contains(warning), "{warning} is missing in: {output}");
         }
     });
-}
-
-/// Enough of an environment without anything behind it.
-fn nowhere() -> Plan {
-    Plan::new(&guide_rules())
-        .env("OPENFGA_URL", "http://127.0.0.1:9")
-        .env("OPENFGA_STORE_ID", "01HXXXXXXXXXXXXXXXXXXXXXXX")
-        .env("ZITADEL_ISSUER_URL", "http://127.0.0.1:9")
-        .env("ZITADEL_API_URL", "http://127.0.0.1:9")
-        .env("REDIS_URL", "")
-        .env("UPSTREAM_URL", "http://127.0.0.1:9")
-        .env("ALLOWED_ORIGINS", "https://app.example.com")
 }
 
 #[test]

@@ -46,6 +46,18 @@ pub fn guide_rules() -> Value {
     ])
 }
 
+/// A gateway that would start, and reach nobody.
+pub fn nowhere() -> Plan {
+    Plan::new(&guide_rules())
+        .env("OPENFGA_URL", "http://127.0.0.1:9")
+        .env("OPENFGA_STORE_ID", "01HXXXXXXXXXXXXXXXXXXXXXXX")
+        .env("ZITADEL_ISSUER_URL", "http://127.0.0.1:9")
+        .env("ZITADEL_API_URL", "http://127.0.0.1:9")
+        .env("REDIS_URL", "")
+        .env("UPSTREAM_URL", "http://127.0.0.1:9")
+        .env("ALLOWED_ORIGINS", "https://app.example.com")
+}
+
 /// The guide's rules, and one for each further thing that a rule can ask for.
 pub fn story_rules() -> Value {
     let more = json!([
