@@ -85,11 +85,6 @@ impl<T> TokenCache<T> {
         shared
     }
 
-    /// Forgets the tokens whose value is not wanted any more.
-    pub fn retain(&self, is_wanted: impl Fn(&T) -> bool) {
-        self.entries.retain(|_, entry| is_wanted(&entry.value));
-    }
-
     /// Forgets the tokens that nobody will be given any more.
     pub async fn sweep(&self, now: Now, generation: u64) {
         sweep(&self.entries, |entry| !entry.belief.holds(now, generation)).await;
@@ -258,15 +253,5 @@ mod tests {
         assert_eq!(cache.len(), 1);
         assert!(cache.get("lives", NOW, 1).is_some());
         assert!(cache.entries.weight() < 1_000);
-    }
-
-    #[test]
-    fn unwanted_values_are_dropped() {
-        let cache = TokenCache::default();
-        cache.insert("a", until(2_000, 1), "anne", 0);
-        cache.insert("b", until(2_000, 1), "bob", 0);
-        cache.retain(|name| *name != "anne");
-        assert_eq!(cache.get("a", NOW, 1), None);
-        assert_eq!(cache.get("b", NOW, 1).as_deref(), Some(&"bob"));
     }
 }
